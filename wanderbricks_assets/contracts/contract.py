@@ -1,0 +1,74 @@
+"""What a table holds, said once: schema enforcement, Dagster metadata, data checks and the data dictionary all read it."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import ibis
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Ibis type, its meaning, and what a row must satisfy to be believed.
+
+    `minimum` and `maximum` are inclusive; `references` is `table.column`. Times are naive and mean UTC; money is in the
+    marketplace's one currency, as the source has no currency column.
+    """
+
+    name: str
+    type: str
+    description: str = ""
+    unit: str | None = None
+    nullable: bool = True
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    references: str | None = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One table: its columns, its key, and the column its partitions are cut by.
+
+    `time_column` is the date or timestamp that says which partition a row belongs to (None: the table is replaced whole).
+    `required` marks the source tables without which nothing can run.
+    """
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    time_column: str | None = None
+    required: bool = False
+
+    @cached_property
+    def schema(self) -> ibis.Schema:
+        return ibis.schema({column.name: column.type for column in self.columns})
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        return self.schema.to_pyarrow()
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def conform(self, rows: ibis.Table) -> ibis.Table:
+        """The rows with exactly this contract's columns, in its order and types.
+
+        Raises ValueError when a column is missing: a transform that forgets a column must not write nulls in silence.
+        """
+        missing = [column.name for column in self.columns if column.name not in rows.columns]
+        if missing:
+            raise ValueError(f"{self.name}: columns {missing} are missing (found: {', '.join(rows.columns)})")
+        return rows.select(self.schema.names).cast(dict(self.schema.items()))
+
+    def empty(self) -> pa.Table:
+        return self.arrow_schema.empty_table()
+
+
+def table(name: str, description: str, *columns: Column, key: str, **rest) -> Contract:
+    return Contract(name, description, columns, key=tuple(key.split()), **rest)
+
+
+EARLIEST = date(1900, 1, 1)
