@@ -1,0 +1,36 @@
+"""How time is cut, and which past of its inputs each asset needs."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from wanderbricks_assets.settings import settings
+from wanderbricks_assets.window import Window
+
+_START = datetime.combine(settings().first_day, datetime.min.time())
+
+HOURLY = dg.HourlyPartitionsDefinition(start_date=_START)
+DAILY = dg.DailyPartitionsDefinition(start_date=_START)
+# Weeks start on Monday; the week's end is the training cutoff.
+WEEKLY = dg.WeeklyPartitionsDefinition(start_date=_START, day_offset=1)
+
+SAME_TIME = dg.TimeWindowPartitionMapping()
+# Rates and sums over the last days.
+LAST_7_DAYS = dg.TimeWindowPartitionMapping(start_offset=-7)
+LAST_7_DAYS_OF_HOURS = dg.TimeWindowPartitionMapping(start_offset=-7 * 24)
+# A stay may have been booked two years ahead, and a state of it may be that old.
+LAST_2_YEARS = dg.TimeWindowPartitionMapping(start_offset=-730)
+# What a customer did counts from the first booking on.
+SINCE_THE_BEGINNING = dg.TimeWindowPartitionMapping(start_offset=-365 * 30)
+
+
+def window_of(partitions: dg.TimeWindowPartitionsDefinition, keys: dg.PartitionKeyRange) -> Window:
+    """The time that a range of partitions covers; the first partition of all opens it to the past."""
+    start = partitions.time_window_for_partition_key(keys.start).start
+    end = partitions.time_window_for_partition_key(keys.end).end
+    first = partitions.get_first_partition_window()
+    return Window(_naive(start), _naive(end), opens=first is not None and start <= first.start)
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)

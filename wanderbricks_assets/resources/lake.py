@@ -1,0 +1,184 @@
+"""The lake: Delta tables that are read as Ibis expressions and written one window at a time."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
+
+import dagster as dg
+import ibis
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from wanderbricks_assets.contracts.contract import Contract
+from wanderbricks_assets.contracts.tables import LAKE
+from wanderbricks_assets.resources.engine import duckdb_engine
+from wanderbricks_assets.window import Window
+
+MONTH = "month"  # the storage partition: replacing a day rewrites at most its month's files
+_ATTEMPTS = 20
+
+
+class Lake(dg.ConfigurableResource):
+    """Tables in `folder`, one Delta table each, in the columns and types of their contract.
+
+    A write is one Delta commit: a process killed at any moment leaves the old rows or the new ones, never a mixture.
+    """
+
+    folder: str
+
+    def read(self, name: str, window: Window | None = None) -> ibis.Table:
+        """The rows of a table, or of a window of it, as an expression; a table never written is empty.
+
+        Only the files that can hold rows of the window are opened.
+        """
+        contract = LAKE[name]
+        files = self._files(contract, window)
+        if not files:
+            rows = ibis.memtable(contract.empty())
+        else:
+            # `month` is in the paths only; without hive_partitioning DuckDB leaves it out.
+            rows = duckdb_engine().read_parquet(files, hive_partitioning=False)
+        rows = contract.conform(rows)
+        return rows.filter(window.contains(rows[contract.time_column])) if window else rows
+
+    def replace(self, name: str, rows: ibis.Table, window: Window | None = None) -> int:
+        """Replace exactly the rows of a window (the whole table without one) and return how many were written.
+
+        Repeating it changes nothing. When another process wrote to the table meanwhile the write is tried again from
+        the start; on the same window the last one wins whole. Raises ValueError when a row lies outside the window
+        or the table has no such windows, and the Delta error when it cannot commit; then nothing has changed.
+        """
+        contract = LAKE[name]
+        if (window is None) != (contract.time_column is None):
+            raise ValueError(f"{name} is written {'whole' if contract.time_column is None else 'by window'}")
+        rows = contract.conform(rows)
+        if window:
+            time_column = rows[contract.time_column]
+            keys = [key for key in contract.key if key != contract.time_column]
+            rows = rows.mutate(**{MONTH: time_column.strftime("%Y-%m")}).order_by([contract.time_column, *keys])
+        arrow = rows.to_pyarrow()
+        if window and len(arrow):
+            _check_window(contract, arrow, window)
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._commit(contract, arrow, window)
+                return len(arrow)
+            except CommitFailedError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 6)))
+        raise AssertionError("unreachable")
+
+    def version(self, name: str) -> int | None:
+        """The number of the table's newest commit; None while it was never written."""
+        table = self._open(name)
+        return table.version() if table else None
+
+    def _commit(self, contract: Contract, arrow: pa.Table, window: Window | None) -> None:
+        uri = self._uri(contract.name)
+        if window is None:
+            write_deltalake(uri, arrow, mode="overwrite", schema_mode="overwrite")
+        elif self._open(contract.name) is None:
+            with suppress(DeltaError):  # another process may have created it a moment ago: then it is there
+                DeltaTable.create(uri, schema=arrow.schema, mode="error", partition_by=[MONTH])
+            self._commit(contract, arrow, window)
+        else:
+            write_deltalake(uri, arrow, mode="overwrite", predicate=_predicate(contract, window), partition_by=[MONTH])
+
+    def _files(self, contract: Contract, window: Window | None) -> list[str]:
+        table = self._open(contract.name)
+        if table is None:
+            return []
+        if window is None:
+            return sorted(table.file_uris())
+        return sorted(self._files_in(table, contract, window))
+
+    def _files_in(self, table: DeltaTable, contract: Contract, window: Window) -> Iterator[str]:
+        """The files whose least and greatest time, as Delta recorded them, touch the window."""
+        actions = pa.table(table.get_add_actions(flatten=True))
+        least, greatest = f"min.{contract.time_column}", f"max.{contract.time_column}"
+        columns = [name for name in ("path", least, greatest) if name in actions.column_names]
+        for action in actions.select(columns).to_pylist():
+            low, high = action.get(least), action.get(greatest)
+            if low is not None and _moment(low) >= window.end:
+                continue
+            if high is not None and _moment(high) < window.start and not window.opens:
+                continue
+            yield str(Path(self.folder) / contract.name / action["path"])
+
+    def _open(self, name: str) -> DeltaTable | None:
+        try:
+            return DeltaTable(self._uri(name))
+        except TableNotFoundError:
+            return None
+
+    def _uri(self, name: str) -> str:
+        return str(Path(self.folder) / name)
+
+
+class LakeIOManager(dg.ConfigurableIOManager):
+    """Gives assets `ibis.Table` in and out: a range of partitions is one window of the lake."""
+
+    lake: dg.ResourceDependency[Lake]
+
+    def handle_output(self, context: dg.OutputContext, obj: ibis.Table) -> None:
+        from wanderbricks_assets.partitions import window_of
+
+        window = None
+        if context.has_asset_partitions:
+            window = window_of(context.asset_partitions_def, context.asset_partition_key_range)
+        count = self.lake.replace(context.asset_key.path[-1], obj, window)
+        context.add_output_metadata({_row_count_name(context): count})
+
+    def load_input(self, context: dg.InputContext) -> ibis.Table:
+        return self.lake.read(context.asset_key.path[-1], input_window(context))
+
+
+def input_window(context: dg.InputContext) -> Window | None:
+    """The time that the upstream partitions of this input cover; None where the upstream has no partitions."""
+    from wanderbricks_assets.partitions import window_of
+
+    if not context.has_asset_partitions:
+        return None
+    return window_of(context.asset_partitions_def, context.asset_partition_key_range)
+
+
+def _row_count_name(context: dg.OutputContext) -> str:
+    """In a range run Dagster repeats the metadata for every partition, so the sum must not be named a partition's."""
+    if not context.has_asset_partitions:
+        return "dagster/row_count"
+    keys = context.asset_partition_key_range
+    return "dagster/partition_row_count" if keys.start == keys.end else "rows_of_all_partitions_in_this_run"
+
+
+def _predicate(contract: Contract, window: Window) -> str:
+    """The window in Delta's SQL, with the months beside it so that only their files are looked at."""
+    is_date = contract.schema[contract.time_column].is_date()
+    start, end = (f"{moment:%Y-%m-%d}" if is_date else moment.isoformat() for moment in (window.start, window.end))
+    last_month = f"{window.last_day:%Y-%m}"
+    predicate = f"{MONTH} <= '{last_month}' AND {contract.time_column} < '{end}'"
+    if not window.opens:
+        predicate += f" AND {MONTH} >= '{window.start:%Y-%m}' AND {contract.time_column} >= '{start}'"
+    return predicate
+
+
+def _check_window(contract: Contract, arrow: pa.Table, window: Window) -> None:
+    times = arrow[contract.time_column]
+    low, high = _moment(times[0].as_py()), _moment(times[-1].as_py())  # the rows are ordered by time
+    if high >= window.end or (low < window.start and not window.opens):
+        raise ValueError(
+            f"{contract.name}: rows from {low} to {high} do not fit the window from {window.start} to {window.end}; "
+            "the transform must give only rows of the partitions it was asked for"
+        )
+
+
+def _moment(value: date | datetime | str) -> datetime:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001 (all times here are naive UTC)
+    return value.replace(tzinfo=None)

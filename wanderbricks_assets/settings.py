@@ -1,0 +1,96 @@
+"""What a person can set, in one place: by WANDERBRICKS_* variables, or once per home in `<home>/settings.json`."""
+
+import json
+import os
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+YEARS_OF_HISTORY = 3
+DEFAULT_HOME = Path(".wanderbricks")
+
+
+class Settings(BaseSettings):
+    """Settings of one home. A home keeps its source and start date, so that every later command and the UI agree."""
+
+    model_config = SettingsConfigDict(env_prefix="WANDERBRICKS_", extra="forbid", validate_default=True)
+
+    profile: Literal["local", "databricks"] = "local"
+    home: Path = Field(DEFAULT_HOME, description="folder of this installation's lake, MLflow and Dagster storage")
+    source: Path | None = Field(None, description="folder of source tables; <home>/source when not given")
+    start: date | None = Field(None, description="first day of history; three years before the first run when not given")
+    seed: int = Field(0, description="seed of every random choice in training")
+
+    mlflow_tracking_uri: str | None = Field(None, description="MLflow server; <home>/mlflow.db when not given")
+    alert_urls: list[SecretStr] = Field(default_factory=list, description="where alerts go, as Apprise URLs")
+
+    @field_validator("home", "source")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().resolve() if path else None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = Path(init_settings().get("home") or env_settings().get("home") or DEFAULT_HOME)
+        return init_settings, env_settings, _SavedSettings(settings_cls, home / "settings.json")
+
+    @property
+    def source_folder(self) -> Path:
+        return self.source or self.home / "source"
+
+    @property
+    def lake_folder(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def tracking_uri(self) -> str:
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def first_day(self) -> date:
+        return self.start or default_start()
+
+    def save(self) -> None:
+        """Keep what defines this home, so that `wanderbricks up` and the UI see what `wanderbricks run` saw."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        saved = {"source": str(self.source_folder), "start": self.first_day.isoformat()}
+        temporary = self.home / f".settings.{os.getpid()}.json"
+        temporary.write_text(json.dumps(saved, indent=2) + "\n")
+        temporary.replace(self.home / "settings.json")
+
+
+class _SavedSettings(PydanticBaseSettingsSource):
+    def __init__(self, settings_cls: type[BaseSettings], file: Path):
+        super().__init__(settings_cls)
+        self._file = file
+
+    def get_field_value(self, field, field_name):
+        raise NotImplementedError("the file is read whole, by __call__")
+
+    def __call__(self) -> dict[str, str]:
+        return json.loads(self._file.read_text()) if self._file.exists() else {}
+
+
+def default_start() -> date:
+    """Three years before today: the only place where the clock decides about data, and only until a home has been made."""
+    return datetime.now(UTC).date() - timedelta(days=round(YEARS_OF_HISTORY * 365.25))
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,44 @@
+"""The span of time that a run covers."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+import ibis
+
+
+@dataclass(frozen=True)
+class Window:
+    """Half open, [start, end), naive UTC. `opens` marks the first partition of a series, which also holds all that came
+    before it: bookings made before the first day are on the books of the first day."""
+
+    start: datetime
+    end: datetime
+    opens: bool = False
+
+    @classmethod
+    def of_days(cls, first: date, last: date, opens: bool = False) -> "Window":
+        """The days `first` to `last`, both included."""
+        return cls(midnight(first), midnight(last) + timedelta(days=1), opens)
+
+    @property
+    def first_day(self) -> date:
+        return self.start.date()
+
+    @property
+    def last_day(self) -> date:
+        return (self.end - timedelta(microseconds=1)).date()
+
+    def contains(self, column: ibis.Value) -> ibis.ir.BooleanValue:
+        """The rows of this window: a predicate on a date or timestamp column."""
+        start, end = ibis.literal(self.start), ibis.literal(self.end)
+        if column.type().is_date():
+            start, end = ibis.literal(self.first_day), ibis.literal(self.last_day + timedelta(days=1))
+        return (column < end) if self.opens else (column >= start) & (column < end)
+
+    def back(self, **span: float) -> "Window":
+        """The same window, begun earlier: `window.back(days=30)`."""
+        return Window(self.start - timedelta(**span), self.end, self.opens)
+
+
+def midnight(day: date) -> datetime:
+    return datetime.combine(day, time())
