@@ -42,3 +42,9 @@ class Window:
 
 def midnight(day: date) -> datetime:
     return datetime.combine(day, time())
+
+
+def add_days(day: ibis.Value, days: int | ibis.Value) -> ibis.ir.DateValue:
+    """The date so many days later. DuckDB's date + interval is a timestamp, which Ibis believes to be a date."""
+    span = days.as_interval("D") if isinstance(days, ibis.Value) else ibis.interval(days=days)
+    return (day.cast("timestamp") + span).date()

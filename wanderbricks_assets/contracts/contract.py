@@ -1,7 +1,6 @@
-"""What a table holds, said once: schema enforcement, Dagster metadata, data checks and the data dictionary all read it."""
+"""What a table holds, said once: schemas, Dagster metadata, data checks and the data dictionary all read it."""
 
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 
 import ibis
@@ -12,8 +11,8 @@ import pyarrow as pa
 class Column:
     """One column: its Ibis type, its meaning, and what a row must satisfy to be believed.
 
-    `minimum` and `maximum` are inclusive; `references` is `table.column`. Times are naive and mean UTC; money is in the
-    marketplace's one currency, as the source has no currency column.
+    `minimum` and `maximum` are inclusive; `references` is `table.column`; `grows_daily` marks a count of days that
+    grows by itself. Times are naive and mean UTC; money is in the marketplace's one currency (the source names none).
     """
 
     name: str
@@ -25,14 +24,15 @@ class Column:
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
     references: str | None = None
+    grows_daily: bool = False
 
 
 @dataclass(frozen=True)
 class Contract:
     """One table: its columns, its key, and the column its partitions are cut by.
 
-    `time_column` is the date or timestamp that says which partition a row belongs to (None: the table is replaced whole).
-    `required` marks the source tables without which nothing can run.
+    `time_column` is the date or timestamp that says which partition a row belongs to; a table without one is replaced
+    whole. `required` marks the source tables without which nothing can run.
     """
 
     name: str
@@ -70,5 +70,3 @@ class Contract:
 def table(name: str, description: str, *columns: Column, key: str, **rest) -> Contract:
     return Contract(name, description, columns, key=tuple(key.split()), **rest)
 
-
-EARLIEST = date(1900, 1, 1)

@@ -1,10 +1,12 @@
-"""The three feature tables: exactly 15, 12 and 8 features. A row is computed from what was known by the end of its day or
-hour, and may be used from `available_at` on."""
+"""The three feature tables: exactly 15, 12 and 8 features.
+
+A row is computed from what was known by the end of its day or hour, and may be used from `available_at` on.
+"""
 
 from wanderbricks_assets.contracts.contract import Column as C
 from wanderbricks_assets.contracts.contract import Contract, table
 
-_AVAILABLE = C("available_at", "timestamp", "first moment the row may be used: the end of its day or hour", nullable=False)
+_AVAILABLE = C("available_at", "timestamp", "first moment the row may be used, the end of its day or hour", nullable=False)
 
 PROPERTY_FEATURES = table(
     "property_features",
@@ -28,7 +30,7 @@ PROPERTY_FEATURES = table(
     C(
         "competitor_price",
         "float64",
-        "median listed price of the other properties of that destination and type",
+        "mean listed price of the other properties of that destination and type",
         "currency per night",
         minimum=0,
     ),
@@ -38,20 +40,20 @@ PROPERTY_FEATURES = table(
 )
 USER_FEATURES = table(
     "user_features",
-    "One row per user who ever booked, and day on which anything of it changed beyond the calendar.",
+    "One row per customer and day on which a booking was made, changed, or left one of the look-backs.",
     C("user_id", "int64", nullable=False),
     C("feature_date", "date", nullable=False),
     C("country", "string", "home country"),
     C("user_type", "string"),
     C("is_business", "boolean"),
-    C("tenure_days", "int64", "since registration", "days", minimum=0),
+    C("tenure_days", "int64", "since registration", "days", minimum=0, grows_daily=True),
     C("total_bookings", "int64", "bookings ever made", "bookings", minimum=0),
     C("total_spend", "float64", "value of all bookings not cancelled", "currency", minimum=0),
     C("avg_booking_value", "float64", "of bookings not cancelled; null without one", "currency", minimum=0),
-    C("booking_frequency", "float64", "bookings per year since the first one", "bookings per year", minimum=0),
+    C("booking_frequency", "float64", "bookings made in the last 365 days", "bookings per year", minimum=0),
     C("avg_lead_time", "float64", "mean days from booking to check-in", "days"),
     C("cancellation_rate", "float64", "share of bookings cancelled so far", minimum=0, maximum=1),
-    C("days_since_last_booking", "int64", unit="days", minimum=0),
+    C("days_since_last_booking", "int64", unit="days", minimum=0, grows_daily=True),
     C("booking_trend", "float64", "bookings in the last 180 days less those in the 180 before", "bookings"),
     _AVAILABLE,
     key="user_id feature_date",

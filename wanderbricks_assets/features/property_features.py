@@ -1,0 +1,116 @@
+"""What is known about a listing at the end of a day."""
+
+import ibis
+from ibis import Table
+
+from wanderbricks_assets.gold.as_known import cancelled, versions
+from wanderbricks_assets.gold.cleaning import accepted
+from wanderbricks_assets.gold.exact import exact
+from wanderbricks_assets.window import Window, add_days
+
+OCCUPANCY_NIGHTS = 30
+
+
+def property_features(
+    dim_property: Table,
+    dim_destination: Table,
+    fact_booking_history: Table,
+    reviews: Table,
+    property_images: Table,
+    days: Window,
+) -> Table:
+    """One row per listing and day of the window on which it was listed."""
+    listings = _listings(dim_property, dim_destination, days)
+    rows = _add(listings, _bookings_made(fact_booking_history, days))
+    rows = _add(rows, _nights_sold(fact_booking_history, days))
+    rows = _add(rows, _ratings(reviews, listings, days))
+    rows = _add(rows, _photos(property_images, listings, days))
+    by_time = ibis.window(group_by=rows.property_id, order_by=rows.feature_date)
+    rated = rows.reviews.fill_null(0).sum().over(by_time)
+    others = ibis.window(group_by=[rows.destination_id, rows.property_type, rows.feature_date])
+    prices, priced = exact(rows.base_price).sum().over(others), rows.base_price.count().over(others)
+    return rows.mutate(
+        bookings_lag_7d=rows.made_7_days_before.fill_null(0),
+        bookings_lag_30d=rows.made_30_days_before.fill_null(0),
+        bookings_ma_7d=rows.made_in_7_days.fill_null(0) / 7,
+        occupancy_30d=rows.nights_sold.fill_null(0) / OCCUPANCY_NIGHTS,
+        rating=rows.stars.fill_null(0).sum().over(by_time).cast("float64") / rated.nullif(0),
+        photos_count=rows.photos.fill_null(0).sum().over(by_time),
+        competitor_price=(prices.cast("float64") - rows.base_price) / (priced - 1).nullif(0),
+        available_at=rows.feature_date.cast("timestamp") + ibis.interval(days=1),
+    )
+
+
+def _listings(dim_property: Table, dim_destination: Table, days: Window) -> Table:
+    """The listed properties of each day, with the price that held when the day ended."""
+    span = ibis.range(ibis.timestamp(days.start), ibis.timestamp(days.end), ibis.interval(days=1))
+    calendar = span.unnest().name("feature_date").as_table()
+    calendar = calendar.mutate(feature_date=calendar.feature_date.date())
+    day_end = calendar.feature_date.cast("timestamp") + ibis.interval(days=1)
+    rows = dim_property.join(
+        calendar,
+        (dim_property.effective_from < day_end)
+        & (dim_property.effective_to.isnull() | (dim_property.effective_to >= day_end)),
+    )
+    places = dim_destination.select("destination_id", "destination", "country")
+    return rows.left_join(places, "destination_id").drop("destination_id_right")
+
+
+def _bookings_made(history: Table, days: Window) -> Table:
+    made = history.filter(history.known_at == history.created_at)
+    made = made.mutate(day=made.created_at.date())
+    made = made.filter(days.back(days=31).contains(made.day))
+    daily = made.group_by("property_id", "day").agg(made=made.count())
+    # A day is one of the last seven of itself and six days after it, and lies 7 and 30 days before two others.
+    later = daily.mutate(shift=ibis.array([*range(8), 30]).unnest())
+    later = later.mutate(feature_date=add_days(later.day, later.shift))
+    return later.group_by("property_id", "feature_date").agg(
+        made_in_7_days=later.made.sum(where=later.shift < 7),
+        made_7_days_before=later.made.sum(where=later.shift == 7),
+        made_30_days_before=later.made.sum(where=later.shift == 30),
+    )
+
+
+def _nights_sold(history: Table, days: Window) -> Table:
+    """Nights sold among the last 30 of each day, by the bookings known and not cancelled when the day ended."""
+    states = versions(history)
+    states = states.filter(~cancelled(states))
+    first = ibis.greatest(states.known_at.date(), states.check_in_date, ibis.date(days.first_day))
+    last = ibis.least(
+        add_days(states.known_until.date(), -1).fill_null(ibis.date(days.last_day)),
+        add_days(states.check_out_date, OCCUPANCY_NIGHTS - 2),
+        ibis.date(days.last_day),
+    )
+    states = states.mutate(first=first, last=last).filter(ibis._.first <= ibis._.last)
+    end = states.last.cast("timestamp") + ibis.interval(days=1)
+    span = ibis.range(states.first.cast("timestamp"), end, ibis.interval(days=1))
+    nights = states.mutate(feature_date=span.unnest().date())
+    until = ibis.least(nights.check_out_date, add_days(nights.feature_date, 1))
+    since = ibis.greatest(nights.check_in_date, add_days(nights.feature_date, 1 - OCCUPANCY_NIGHTS))
+    nights = nights.mutate(sold=(until - since).cast("int64"))
+    return nights.group_by("property_id", "feature_date").agg(nights_sold=nights.sold.sum())
+
+
+def _ratings(reviews: Table, listings: Table, days: Window) -> Table:
+    given = accepted("reviews", reviews)
+    given = given.filter(given.rating.notnull())
+    given = _on_first_listed_day(given.mutate(day=given.created_at.date()), listings, days)
+    return given.group_by("property_id", "feature_date").agg(stars=exact(given.rating).sum(), reviews=given.count())
+
+
+def _photos(property_images: Table, listings: Table, days: Window) -> Table:
+    photos = property_images.mutate(day=property_images.uploaded_at.fill_null(ibis.date(1, 1, 1)))
+    photos = _on_first_listed_day(photos, listings, days)
+    return photos.group_by("property_id", "feature_date").agg(photos=photos.count())
+
+
+def _on_first_listed_day(rows: Table, listings: Table, days: Window) -> Table:
+    """Move what happened before the listing's first row to that row, so that running sums begin with it."""
+    begun = listings.group_by("property_id").agg(begun=listings.feature_date.min())
+    rows = rows.filter(rows.day <= ibis.date(days.last_day)).join(begun, "property_id")
+    return rows.mutate(feature_date=ibis.greatest(rows.day, rows.begun))
+
+
+def _add(rows: Table, more: Table) -> Table:
+    key = ["property_id", "feature_date"]
+    return rows.left_join(more, key).drop(*(f"{name}_right" for name in key))

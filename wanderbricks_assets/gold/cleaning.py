@@ -1,0 +1,89 @@
+"""Which source rows are believed. The rules come from the contracts; a row that breaks one goes to the quarantine with the
+first reason that applies, and everything downstream sees the other rows only."""
+
+from collections.abc import Mapping
+
+import ibis
+from ibis import Table
+
+from wanderbricks_assets.contracts.contract import Column, Contract
+from wanderbricks_assets.contracts.source import SOURCE
+
+REASON = "quarantine_reason"
+
+
+def judged(name: str, rows: Table, known: Mapping[str, Table] | None = None) -> Table:
+    """The rows with the column `quarantine_reason`: null for rows that are believed.
+
+    `known` holds the tables that references are checked against, by name (those of the contract that are not in it are
+    not checked). Keys are compared within the day of the row: a row delivered twice carries the same time, and looking
+    for its twin in all of history would cost the history every day.
+    """
+    contract = SOURCE[name]
+    reasons = [_broken_column(rows, column) for column in contract.columns]
+    reasons += [_broken_reference(rows, column, known or {}) for column in contract.columns]
+    if "check_out" in rows.columns:
+        reasons.append((rows.check_out < rows.check_in).ifelse("check_out before check_in", None))
+    rows = rows.mutate(**{REASON: ibis.coalesce(*[reason for reason in reasons if reason is not None])})
+    rows = _keep_one(rows, contract, contract.key, f"{' '.join(contract.key)} repeated")
+    if name == "booking_updates":
+        rows = _keep_one(rows, contract, ("booking_id", "updated_at"), "another update at the same moment")
+    return rows
+
+
+def accepted(name: str, rows: Table, known: Mapping[str, Table] | None = None) -> Table:
+    """The rows that are believed, without the reason."""
+    rows = judged(name, rows, known)
+    return rows.filter(rows[REASON].isnull()).drop(REASON)
+
+
+def rejected(name: str, rows: Table, known: Mapping[str, Table] | None = None) -> Table:
+    """The rows that are not, in the columns of the quarantine table."""
+    contract = SOURCE[name]
+    rows = judged(name, rows, known).filter(ibis._[REASON].notnull())
+    return rows.select(
+        source_table=ibis.literal(name),
+        event_time=rows[contract.time_column].cast("timestamp"),
+        reason=rows[REASON],
+        row_key=ibis.literal("/").join([rows[key].cast("string").fill_null("null") for key in contract.key]),
+        row=ibis.struct({column.name: rows[column.name] for column in contract.columns}).cast("json").cast("string"),
+    ).distinct()
+
+
+def _broken_column(rows: Table, column: Column) -> ibis.ir.StringValue | None:
+    value = rows[column.name]
+    cases = []
+    if not column.nullable:
+        cases.append((value.isnull(), f"{column.name} is null"))
+    if column.minimum is not None:
+        cases.append((value < column.minimum, f"{column.name} below {column.minimum:g}"))
+    if column.maximum is not None:
+        cases.append((value > column.maximum, f"{column.name} above {column.maximum:g}"))
+    if column.allowed:
+        cases.append((value.notin(column.allowed), f"{column.name} is none of {', '.join(column.allowed)}"))
+    return ibis.cases(*cases, else_=None) if cases else None
+
+
+def _broken_reference(rows: Table, column: Column, known: Mapping[str, Table]) -> ibis.ir.StringValue | None:
+    if not column.references:
+        return None
+    name, key = column.references.split(".")
+    if name not in known:
+        return None
+    value = rows[column.name]
+    is_unknown = value.notnull() & value.notin(known[name][key])
+    return is_unknown.ifelse(f"{column.name} is not in {name}", None)
+
+
+def _keep_one(rows: Table, contract: Contract, key: tuple[str, ...], reason: str) -> Table:
+    """Give the reason to all but one of the believed rows of a key and day.
+
+    The one is the last by the contract's key and then by content, so the choice does not depend on the order of files.
+    """
+    content = [*contract.key, *(name for name in contract.schema.names if name not in contract.key)]
+    order = ibis.window(
+        group_by=[rows[REASON].isnull(), rows[contract.time_column].date(), *(rows[column] for column in key)],
+        order_by=[rows[name].desc() for name in content if not rows[name].type().is_struct()],
+    )
+    is_extra = rows[REASON].isnull() & (ibis.row_number().over(order) > 0)
+    return rows.mutate(**{REASON: is_extra.ifelse(reason, rows[REASON])})

@@ -1,0 +1,54 @@
+"""What visitors do on the pages of properties."""
+
+import ibis
+from ibis import Table
+
+from wanderbricks_assets.gold.cleaning import accepted
+from wanderbricks_assets.window import Window
+
+LONGEST_STAY_ON_PAGE = 1800  # seconds: a longer gap to the next event means that the visitor was away (data dictionary)
+
+
+def fact_property_engagement(page_views: Table, clickstream: Table, bookings: Table, days: Window) -> Table:
+    """One row per property and day of the window with a visit, click, search or booking."""
+    rows = engagement(page_views, clickstream, bookings, unit="D")
+    rows = rows.filter(days.contains(rows.period))
+    return rows.mutate(
+        engagement_date=rows.period.date(),
+        unique_user_views=rows.unique_users,
+        conversion_rate=rows.booking_count / rows.view_count.nullif(0),
+        avg_time_on_page=rows.time_on_page,
+    )
+
+
+def engagement(page_views: Table, clickstream: Table, bookings: Table, unit: str) -> Table:
+    """Counts per property and period (`unit` "D" or "h"), from source rows that are believed.
+
+    Time on page is the gap to the same user's next event of the same period: what comes later was not known at its end.
+    """
+    views = accepted("page_views", page_views).select("property_id", "user_id", "timestamp", event=ibis.literal("view"))
+    # The clickstream repeats the views, under no id that would let one see which.
+    acts = accepted("clickstream", clickstream).filter(ibis._.event != "view")
+    events = views.union(acts.select("property_id", "user_id", "timestamp", "event"))
+    events = events.mutate(period=events.timestamp.truncate(unit))
+    following = ibis.window(group_by=[events.user_id, events.period], order_by=events.timestamp)
+    gap = events.timestamp.lead().over(following).epoch_seconds() - events.timestamp.epoch_seconds()
+    events = events.mutate(gap=ibis.least(gap, LONGEST_STAY_ON_PAGE))
+    is_view = events.event == "view"
+    visits = events.group_by("property_id", "period").agg(
+        view_count=events.count(where=is_view),
+        click_count=events.count(where=events.event == "click"),
+        search_count=events.count(where=events.event == "search"),
+        unique_users=events.user_id.nunique(where=is_view),
+        time_on_page=events.gap.mean(where=is_view & events.user_id.notnull()),
+        booking_count=ibis.literal(0, "int64"),
+    )
+    made = accepted("bookings", bookings)
+    made = made.mutate(period=made.created_at.truncate(unit))
+    booked = made.group_by("property_id", "period").agg(booking_count=made.count())
+    counts = ("view_count", "click_count", "search_count", "unique_users")
+    booked = booked.mutate(**dict.fromkeys(counts, ibis.literal(0, "int64")), time_on_page=ibis.null("float64"))
+    both = visits.union(booked.select(visits.columns))
+    return both.group_by("property_id", "period").agg(
+        **{name: both[name].sum() for name in (*counts, "booking_count")}, time_on_page=both.time_on_page.max()
+    )

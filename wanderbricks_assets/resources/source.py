@@ -1,0 +1,91 @@
+"""The marketplace's own tables, read from a folder of files. They are the outside world: nothing here writes them."""
+
+from pathlib import Path
+
+import dagster as dg
+import ibis
+
+from wanderbricks_assets.contracts.contract import Contract
+from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.resources.engine import duckdb_engine
+from wanderbricks_assets.resources.lake import input_window
+from wanderbricks_assets.window import Window
+
+
+class SourceError(Exception):
+    """A source table that cannot be read, with the file, what was found in it and what was expected."""
+
+
+class FilesSource(dg.ConfigurableResource):
+    """A folder with `<table>.parquet`, `<table>.csv`, or `<table>/date=YYYY-MM-DD/*.parquet`."""
+
+    folder: str
+
+    def read(self, name: str, window: Window | None = None) -> ibis.Table:
+        """The rows of a table, or of a window of it, in the columns and types of its contract.
+
+        An optional table that is not there is empty. Raises SourceError, naming the file, when a required table is
+        missing, a column is missing or a type does not fit.
+        """
+        contract = SOURCE[name]
+        files = self.files(name, window)
+        if files:
+            rows = _conform(contract, files[0], _scan(files))
+        elif contract.required and not self.files(name):
+            raise SourceError(
+                f"{self.folder}: no {name}.parquet, {name}.csv or {name}/date=*/*.parquet; {name} is required "
+                "(`wanderbricks simulate` makes a whole marketplace)"
+            )
+        else:
+            rows = contract.conform(ibis.memtable(contract.empty()))
+        if window and contract.time_column:
+            rows = rows.filter(window.contains(rows[contract.time_column]))
+        return rows
+
+    def files(self, name: str, window: Window | None = None) -> list[Path]:
+        """The files that hold a table; of a table in daily folders, only those of the window's days."""
+        folder = Path(self.folder)
+        for file in (folder / f"{name}.parquet", folder / f"{name}.csv"):
+            if file.exists():
+                return [file]
+        days = [day for day in (folder / name).glob("date=*") if window is None or _touches(day.name, window)]
+        return sorted(file for day in days for file in day.glob("*.parquet"))
+
+
+class SourceIOManager(dg.ConfigurableIOManager):
+    """Loads source tables as inputs of gold assets; refuses to write."""
+
+    source: dg.ResourceDependency[FilesSource]
+
+    def load_input(self, context: dg.InputContext) -> ibis.Table:
+        return self.source.read(context.asset_key.path[-1], input_window(context))
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        raise NotImplementedError(f"{context.asset_key.to_user_string()} belongs to the marketplace and is never written")
+
+
+def _touches(folder_name: str, window: Window) -> bool:
+    day = folder_name.removeprefix("date=")
+    return day <= window.last_day.isoformat() and (window.opens or day >= window.first_day.isoformat())
+
+
+def _scan(files: list[Path]) -> ibis.Table:
+    if files[0].suffix == ".csv":
+        return duckdb_engine().read_csv(files[0])
+    return duckdb_engine().read_parquet(files, hive_partitioning=False)
+
+
+def _conform(contract: Contract, file: Path, rows: ibis.Table) -> ibis.Table:
+    for column in contract.columns:
+        if column.name not in rows.columns:
+            raise SourceError(
+                f"{file}: column '{column.name}' is missing (found: {', '.join(rows.columns)}); "
+                "see docs/data-dictionary.md"
+            )
+    try:
+        return contract.conform(rows)
+    except Exception as error:
+        found = ", ".join(f"{name} {rows.schema()[name]}" for name in contract.schema.names)
+        raise SourceError(f"{file}: types do not fit ({found}): {error}") from error
+
+
