@@ -1,8 +1,9 @@
 """Every number the simulated marketplace is built on, in two kinds.
 
-FACT: counts that people who queried `samples.wanderbricks` printed (docs: "What the real sample looks like"), or the size the
-simulator is asked to have. ASSUMPTION: chosen before any model was trained because it is how lodging behaves, and never tuned to
-a model's target. Money is in the marketplace's one currency, rates are per year unless said otherwise.
+FACT: counts that people who queried `samples.wanderbricks` printed (docs: "What the real sample looks like"), or the
+size the simulator is asked to have. ASSUMPTION: chosen before any model was trained because it is how lodging
+behaves, and never tuned to a model's target. Money is in the marketplace's one currency, rates are per year unless
+said otherwise.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from wanderbricks_assets.contracts.source import PROPERTY_TYPES
 # --- size: asked for (scale 1: about 2,000 properties, 150 bookings a day and five million views over three years) ---
 PROPERTIES_AT_START = 1_500
 PROPERTY_GROWTH = 0.16  # new listings a year, of those there are
-REGISTRATIONS_PER_DAY = 37.0  # at the start; grows with USER_GROWTH
+REGISTRATIONS_PER_DAY = 35.0  # at the start; grows with USER_GROWTH
 USER_GROWTH = np.log(1.35)  # ASSUMPTION: FACT says "strong growth" without a number
 YEARS_BEFORE_START = 3.0  # registrations this long before the first simulated day already exist
 
@@ -33,6 +34,7 @@ REFUND_ROWS = 0.074  # of payment rows; 91.5% completed, 1.0% failed
 FAILED_ROWS = 0.010
 REVIEW_SHARE = 0.75  # of stays here: a stay that never took place is not reviewed (the real sample reviews those, too)
 RATING_MEAN = 3.0
+RATING_OF_STAY = 2.85  # of a plain stay; what is booked is better than plain, so that RATING_MEAN comes out
 CLICKS_PER_VIEW = 100_000 / 500_000
 
 # --- FACT: flaws, as shares of the rows of their table ---
@@ -119,18 +121,18 @@ REFERRER_PLANNER = np.array([0.34, 0.36, 0.08, 0.14, 0.08])  # direct, google, f
 REFERRER_DREAMER = np.array([0.18, 0.32, 0.18, 0.10, 0.22])
 
 # --- ASSUMPTION: what a choice weighs (utilities of a multinomial logit; the outside option has 0) ---
-ATTRACTION = 0.10  # level: about a fifth of episodes end in a booking, as 30 views to a booking ask for
+ATTRACTION = -0.40  # level: about a fifth of episodes end in a booking, as 30 views to a booking ask for
 QUALITY, LOCATION, RATING, PHOTOS = 0.35, 0.25, 0.30, 0.20
-SAME_TASTE, LOYALTY, OVERSIZE = 0.5, 0.6, 0.10
+SAME_TASTE, LOYALTY, OVERSIZE = 0.5, 0.6, 0.20
 DREAMER = -2.0
 DEVICE_EFFECT = np.array([0.0, 0.25, 0.10])
 REFERRER_EFFECT = np.array([0.25, 0.0, -0.25, 0.30, -0.30])
 URGENCY = 0.35  # when the stay is within two weeks
 PEAK = 0.25  # per log of the destination's season on the night of arrival
-# Price enters linearly, as in the textbook logit, so own-price elasticity is about minus PRICE at the going price and grows with
-# it. Elasticities of lodging and tourism demand are mostly found between -0.5 and -3 (Crouch 1996, Journal of Business Research
-# 36, a meta-analysis; Peng, Song, Crouch, Witt 2015, Journal of Travel Research 54).
-PRICE = np.array([1.5, 1.7, 1.4, 1.1])  # by type
+# Price enters linearly, as in the textbook logit, so own-price elasticity is about minus PRICE at the going price and
+# grows with it. Elasticities of lodging and tourism demand are mostly found between -0.5 and -3 (Crouch 1996, Journal
+# of Business Research 36, a meta-analysis; Peng, Song, Crouch, Witt 2015, Journal of Travel Research 54).
+PRICE = np.array([1.7, 1.9, 1.6, 1.3])  # by type
 PRICE_SD_DESTINATION, PRICE_SD_PROPERTY = 0.20, 0.15  # log
 BUDGET_PART = 0.6  # against the own budget; the rest against the offers in the same place
 # --- ASSUMPTION: what gets looked at ---
@@ -141,23 +143,52 @@ OTHER_TASTE_ACCEPTED = 0.5
 POPULARITY_SD = 0.6
 
 # --- ASSUMPTION: prices ---
-PRICE_SD = {"destination": 0.0, "size": 0.28, "quality": 0.18, "location": 0.15, "host": 0.20}
+MORE_BEDROOMS = np.array([0.7, 1.2, 0.8, 1.5])  # beyond the first, mean by type
+PRICE_OF_SIZE = 0.55  # price grows with bedrooms to this power
+PRICE_SD = {"quality": 0.18, "location": 0.15, "host": 0.32}  # log
 PRICE_CHANGES_PER_YEAR = 4.0
 PRICE_NOISE = 0.08  # log, of one change
-INFLATION = 0.025
+INFLATION = 0.02
 
 # --- ASSUMPTION: after the booking ---
 CANCEL_LEVEL = -0.40  # logit at a lead of 24 days; set so that FACT CANCELLED_SHARE comes out
 CANCEL_LEAD, CANCEL_TRAIT_SD, CANCEL_BUSINESS = 0.35, 0.6, -0.3
 CANCEL_EARLY, CANCEL_EARLY_DAYS = 0.35, 2.0  # soon after booking, or else any time before check-in
 PENDING_AT_FIRST = 0.40
-STUCK_PENDING, STUCK_CONFIRMED = 0.015, 0.02  # states nobody ever moved on
+STUCK_PENDING, STUCK_CONFIRMED = 0.026, 0.05  # states nobody ever moved on
 CHANGED = 0.05
-PREPAID = 0.13  # the rest pay on arrival, so that only these are refunded: FACT REFUND_ROWS
+PREPAID = 0.11  # the rest pay on arrival, so that only these are refunded: FACT REFUND_ROWS
 DELETED_REVIEW = 0.03
 TICKETS_PER_BOOKING = 0.05
 
 # Local hour of day at which people browse.
-HOURS = np.array([1.2, 0.7, 0.4, 0.3, 0.3, 0.5, 1, 1.8, 2.6, 3.2, 3.6, 3.9, 4.2, 4.0, 3.8, 3.8, 4.0, 4.4, 5.2, 6.2, 7.0, 6.8, 5.0, 2.8])
+HOURS = np.array(
+    [
+        1.2,
+        0.7,
+        0.4,
+        0.3,
+        0.3,
+        0.5,
+        1,
+        1.8,
+        2.6,
+        3.2,
+        3.6,
+        3.9,
+        4.2,
+        4.0,
+        3.8,
+        3.8,
+        4.0,
+        4.4,
+        5.2,
+        6.2,
+        7.0,
+        6.8,
+        5.0,
+        2.8,
+    ]
+)
 SECONDS = 86_400
 assert len(PROPERTY_TYPES) == len(TYPE_SHARE)

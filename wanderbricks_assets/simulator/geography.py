@@ -1,7 +1,8 @@
 """The 42 destinations and the countries of the marketplace, from two small tables beside this file.
 
-`destinations.csv`: number of listings is public for the 15 largest (`is_public`); the other 27 names, the mixes of types, seasons
-and price levels are assumptions that add up to the public shares of types and the 18,163 listings in 18 countries.
+`destinations.csv`: number of listings is public for the 15 largest (`is_public`); the other 27 names, the mixes of
+types, seasons and price levels are assumptions that add up to the public shares of types and the 18,163 listings in
+18 countries.
 """
 
 import csv
@@ -46,7 +47,8 @@ class Geography:
     def attraction(self) -> np.ndarray:
         """[segments, destinations] where people of a home country and taste like to go, in any season; rows sum to 1.
 
-        Segment = country * 4 + taste. Supply is taken to have followed demand: a destination draws people as it has listings.
+        Segment = country * 4 + taste. Supply is taken to have followed demand: a destination draws people as it has
+        listings.
         """
         continent = np.array(self.continent)
         home = np.arange(len(self.country))[:, None]

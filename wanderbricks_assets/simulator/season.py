@@ -1,6 +1,7 @@
 """When people travel: how attractive each day of arrival is, by destination and by the traveller's home and taste.
 
-Everything is a function of the date alone, so a calendar for any range of days agrees with any other where they overlap.
+Everything is a function of the date alone, so a calendar for any range of days agrees with any other where they
+overlap.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ def day_number(day: date) -> int:
 
 
 def lead_time_shares() -> np.ndarray:
-    """[LONGEST_LEAD + 1] probability of a lead time of 0, 1, 2 ... days before any season; no one books for the same day."""
+    """[LONGEST_LEAD + 1] probability of a lead time of 0, 1, 2 ... days before any season; no one books for the same
+    day.
+    """
     days = np.arange(1, c.LONGEST_LEAD + 1)
     density = sum(
         share / (days * spread) * np.exp(-0.5 * (np.log(days / median) / spread) ** 2)

@@ -1,7 +1,5 @@
 """People and listings: what they are when they arrive, before anything happens to them."""
 
-from datetime import date
-
 import numpy as np
 
 from wanderbricks_assets.simulator import calibration as c
@@ -83,18 +81,31 @@ def listings_per_destination(count: int, place: Geography) -> np.ndarray:
     return whole
 
 
+def _plain_price(place: Geography) -> np.ndarray:
+    """[types] price of one bedroom at usual quality in a place of price level 1, such that the mean price is
+    TYPE_PRICE.
+    """
+    more = np.arange(6)
+    mean = c.MORE_BEDROOMS[:, None]
+    shares = np.exp(-mean) * mean**more / np.array([1, 1, 2, 6, 24, 120])  # Poisson, the rest in the last
+    shares[:, -1] += 1 - shares.sum(axis=1)
+    size = shares @ (1.0 + more) ** c.PRICE_OF_SIZE
+    listings = place.listings @ place.mix
+    places = (place.listings * place.price_level) @ place.mix / listings
+    spread = sum(sd**2 for sd in c.PRICE_SD.values()) + c.PRICE_NOISE**2
+    return c.TYPE_PRICE / (size * places * np.exp(0.5 * spread))
+
+
 def new_properties(rng: np.random.Generator, destination: np.ndarray, created: np.ndarray, place: Geography) -> Columns:
     """Listings at destinations since `created` (days since 1970). Prices are those of that day."""
     n = len(destination)
     kind = (np.cumsum(place.mix, axis=1)[destination] < rng.random(n)[:, None]).sum(axis=1).clip(0, 3)
-    bedrooms = 1 + np.minimum(rng.poisson(np.array([0.7, 1.2, 0.8, 1.5])[kind]), 5)
+    bedrooms = 1 + np.minimum(rng.poisson(c.MORE_BEDROOMS[kind]), 5)
     max_guests = np.minimum(2 * bedrooms + rng.integers(0, 2, n), c.MAX_GUESTS_EVER)
     quality, location, host = rng.normal(size=(3, n))
-    size = (np.log(bedrooms + 1.0) - 0.85) / 0.34  # about standardized
     sd = c.PRICE_SD
-    going = np.log(c.TYPE_PRICE[kind]) + np.log(place.price_level[destination]) + sd["size"] * size
-    spread = sd["quality"] ** 2 + sd["location"] ** 2 + sd["host"] ** 2 + sd["size"] ** 2
-    going -= 0.5 * spread  # so that the mean price of a type is the public one
+    level = np.log(_plain_price(place)[kind]) + np.log(place.price_level[destination])
+    going = level + c.PRICE_OF_SIZE * np.log(bedrooms)
     fair = going + sd["quality"] * quality + sd["location"] * location + sd["host"] * host
     by_place = generator(0, 0, 7).normal(0.0, c.PRICE_SD_DESTINATION, len(place.destination))
     gamma = np.log(c.PRICE[kind]) + by_place[destination] + rng.normal(0.0, c.PRICE_SD_PROPERTY, n)
@@ -109,6 +120,7 @@ def new_properties(rng: np.random.Generator, destination: np.ndarray, created: n
         quality=quality,
         location=location,
         photos=(1 + rng.binomial(5, (c.IMAGES_PER_PROPERTY - 1) / 5, n)).astype(np.int16),
+        level=level,
         going=going,
         fair=fair,
         gamma=np.exp(gamma),
@@ -126,7 +138,8 @@ def new_properties(rng: np.random.Generator, destination: np.ndarray, created: n
 
 
 def assign_hosts(rng: np.random.Generator, properties: Columns, hosts: Columns, place: Geography) -> Columns:
-    """Gives each of the new properties a host of the same country (its `host` column is filled in), and returns new hosts.
+    """Gives each of the new properties a host of the same country (its `host` column is filled in), and returns new
+    hosts.
 
     Most hosts have no listing (FACT: 3,817 of 19,384 have one), a few have many.
     """
@@ -154,9 +167,7 @@ def assign_hosts(rng: np.random.Generator, properties: Columns, hosts: Columns, 
             joined.append(before)
             lists.append(False)
     return Columns(
-        country=np.array(countries, dtype=np.int16), joined=np.array(joined, dtype=np.int32), lists=np.array(lists, dtype=bool)
+        country=np.array(countries, dtype=np.int16),
+        joined=np.array(joined, dtype=np.int32),
+        lists=np.array(lists, dtype=bool),
     )
-
-
-def day_of(value: date) -> int:
-    return (value - date(1970, 1, 1)).days
