@@ -1,11 +1,15 @@
 """How time is cut, and which past of its inputs each asset needs."""
 
+import warnings
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from wanderbricks_assets.settings import settings
 from wanderbricks_assets.window import Window
+
+# Single-run backfills are called beta; nothing here can do without them, and every asset would warn of it.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 _START = datetime.combine(settings().first_day, datetime.min.time())
 
@@ -15,13 +19,18 @@ DAILY = dg.DailyPartitionsDefinition(start_date=_START)
 WEEKLY = dg.WeeklyPartitionsDefinition(start_date=_START, day_offset=1)
 
 SAME_TIME = dg.TimeWindowPartitionMapping()
-# Rates and sums over the last days.
-LAST_7_DAYS = dg.TimeWindowPartitionMapping(start_offset=-7)
+# Rates and sums over the last seven days, of an hourly asset.
 LAST_7_DAYS_OF_HOURS = dg.TimeWindowPartitionMapping(start_offset=-7 * 24)
-# A stay may have been booked two years ahead, and a state of it may be that old.
-LAST_2_YEARS = dg.TimeWindowPartitionMapping(start_offset=-730)
-# What a customer did counts from the first booking on.
-SINCE_THE_BEGINNING = dg.TimeWindowPartitionMapping(start_offset=-365 * 30)
+# A stay may have been booked two years ahead, and changed at any time since: the state of the books needs that long.
+LAST_3_YEARS = dg.TimeWindowPartitionMapping(start_offset=-3 * 365)
+LAST_3_YEARS_OF_WEEKS = dg.TimeWindowPartitionMapping(start_offset=-3 * 52)
+# What a customer did, and what guests said of a property, counts from the first day on.
+SINCE_THE_BEGINNING = dg.TimeWindowPartitionMapping(start_offset=-30 * 365)
+
+
+def run_window(context: dg.AssetExecutionContext) -> Window:
+    """The time that this run covers for its asset."""
+    return window_of(context.assets_def.partitions_def, context.partition_key_range)
 
 
 def window_of(partitions: dg.TimeWindowPartitionsDefinition, keys: dg.PartitionKeyRange) -> Window:

@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     profile: Literal["local", "databricks"] = "local"
     home: Path = Field(DEFAULT_HOME, description="folder of this installation's lake, MLflow and Dagster storage")
     source: Path | None = Field(None, description="folder of source tables; <home>/source when not given")
-    start: date | None = Field(None, description="first day of history; three years before the first run when not given")
+    start: date | None = Field(None, description="first day of history; by default three years before the first run")
     seed: int = Field(0, description="seed of every random choice in training")
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server; <home>/mlflow.db when not given")
@@ -65,12 +65,23 @@ class Settings(BaseSettings):
         return self.start or default_start()
 
     def save(self) -> None:
-        """Keep what defines this home, so that `wanderbricks up` and the UI see what `wanderbricks run` saw."""
+        """Keep what defines this home, so that `wanderbricks up` and the UI see what `wanderbricks run` saw.
+
+        Raises ValueError when the home was made with another source or start: its tables would mix two histories.
+        """
+        wanted = {"source": str(self.source_folder), "start": self.first_day.isoformat()}
+        file = self.home / "settings.json"
+        if file.exists():
+            for name, saved in json.loads(file.read_text()).items():
+                if saved != wanted[name]:
+                    raise ValueError(
+                        f"{self.home} was made with {name} {saved}, not {wanted[name]}; give another --home, or delete it"
+                    )
+            return
         self.home.mkdir(parents=True, exist_ok=True)
-        saved = {"source": str(self.source_folder), "start": self.first_day.isoformat()}
         temporary = self.home / f".settings.{os.getpid()}.json"
-        temporary.write_text(json.dumps(saved, indent=2) + "\n")
-        temporary.replace(self.home / "settings.json")
+        temporary.write_text(json.dumps(wanted, indent=2) + "\n")
+        temporary.replace(file)
 
 
 class _SavedSettings(PydanticBaseSettingsSource):
@@ -86,7 +97,7 @@ class _SavedSettings(PydanticBaseSettingsSource):
 
 
 def default_start() -> date:
-    """Three years before today: the only place where the clock decides about data, and only until a home has been made."""
+    """Three years before today: the clock decides about data only here, and only until the home has been made."""
     return datetime.now(UTC).date() - timedelta(days=round(YEARS_OF_HISTORY * 365.25))
 
 

@@ -39,7 +39,9 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("revenue_forecaster", "mape", "below", 0.15, "Production", "1.0", "/Wanderbricks/Revenue_Forecaster"),
         Target("demand_predictor", "rmse", "below", 3.0, "Production", "1.0", "/Wanderbricks/Demand_Predictor"),
-        Target("conversion_predictor", "auc_roc", "above", 0.75, "Staging", "0.9", "/Wanderbricks/Conversion_Predictor"),
+        Target(
+            "conversion_predictor", "auc_roc", "above", 0.75, "Staging", "0.9", "/Wanderbricks/Conversion_Predictor"
+        ),
         Target("pricing_optimizer", "revenue_lift", "above", 0.05, "Staging", "0.9", "/Wanderbricks/Pricing_Optimizer"),
         Target("customer_ltv", "decile_mape", "below", 0.20, "Staging", "0.9", "/Wanderbricks/Customer_LTV"),
     )

@@ -69,4 +69,3 @@ class Contract:
 
 def table(name: str, description: str, *columns: Column, key: str, **rest) -> Contract:
     return Contract(name, description, columns, key=tuple(key.split()), **rest)
-

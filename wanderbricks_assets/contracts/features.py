@@ -6,7 +6,9 @@ A row is computed from what was known by the end of its day or hour, and may be 
 from wanderbricks_assets.contracts.contract import Column as C
 from wanderbricks_assets.contracts.contract import Contract, table
 
-_AVAILABLE = C("available_at", "timestamp", "first moment the row may be used, the end of its day or hour", nullable=False)
+_AVAILABLE = C(
+    "available_at", "timestamp", "first moment the row may be used, the end of its day or hour", nullable=False
+)
 
 PROPERTY_FEATURES = table(
     "property_features",

@@ -4,7 +4,12 @@ from wanderbricks_assets.contracts.contract import Column as C
 from wanderbricks_assets.contracts.contract import Contract, table
 
 _MADE = (
-    C("prediction_date", "date", "last day whose data was known; the prediction is for the days after it", nullable=False),
+    C(
+        "prediction_date",
+        "date",
+        "last day whose data was known; the prediction is for the days after it",
+        nullable=False,
+    ),
     C("model_name", "string", "registered model", nullable=False),
     C("model_version", "string", "its version in the registry", nullable=False),
     C("made_at", "timestamp", "moment the prediction was made from: the end of prediction_date", nullable=False),

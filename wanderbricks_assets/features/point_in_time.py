@@ -10,7 +10,12 @@ from wanderbricks_assets.contracts.features import KEYS_AND_TIME
 
 
 def as_of(
-    rows: Table, features: Table, contract: Contract, moment: str, time_to_live: timedelta | None = None, prefix: str = ""
+    rows: Table,
+    features: Table,
+    contract: Contract,
+    moment: str,
+    time_to_live: timedelta | None = None,
+    prefix: str = "",
 ) -> Table:
     """Add to each row the features of its entity as they were available at its moment.
 
@@ -31,9 +36,7 @@ def as_of(
     if time_to_live is not None:
         fresh = latest.latest >= latest.at - ibis.interval(time_to_live)
         latest = latest.mutate(latest=fresh.ifelse(latest.latest, None))
-    found = latest.join(
-        features, (latest[entity] == features[entity]) & (latest.latest == features.available_at)
-    )
+    found = latest.join(features, (latest[entity] == features[entity]) & (latest.latest == features.available_at))
     age = (found.at.date() - found.available_at.date()).cast("int64")
     values = {
         prefix + column.name: found[column.name] + age if column.grows_daily else found[column.name]

@@ -9,14 +9,15 @@ from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.window import Window
 
 
-def fact_booking_history(bookings: Table, booking_updates: Table, all_bookings: Table) -> Table:
-    """One row per booking and state, from the bookings made and the updates received in a window.
+def fact_booking_history(bookings: Table, booking_updates: Table, days: Window) -> Table:
+    """One row per booking and state that began in the window.
 
-    `all_bookings` are those that an update of the window may belong to; updates of unknown bookings are quarantined.
+    `bookings` reaches further back: an update of the window may belong to a booking made long before. An update of an
+    unknown booking is quarantined.
     """
-    made = accepted("bookings", bookings)
-    updates = accepted("booking_updates", booking_updates, {"bookings": all_bookings})
-    known = all_bookings.group_by("booking_id").agg(made_at=all_bookings.created_at.min())
+    made = accepted("bookings", bookings.filter(days.contains(bookings.created_at)))
+    updates = accepted("booking_updates", booking_updates, {"bookings": bookings})
+    known = bookings.group_by("booking_id").agg(made_at=bookings.created_at.min())
     updates = updates.join(known, "booking_id")
     first = _states(made, known_at=made.created_at, created_at=made.created_at)
     # An update may carry the same instant as the booking itself; the later state must come after the first.
@@ -26,6 +27,9 @@ def fact_booking_history(bookings: Table, booking_updates: Table, all_bookings: 
 
 def fact_booking_detail(history: Table, payments: Table, dim_property: Table, dim_user: Table, days: Window) -> Table:
     """One row per booking made in the window, in its latest state."""
+    if not days.opens:  # nothing happens to a booking, and nobody pays for it, before it is made
+        history = history.filter(history.known_at >= days.start)
+        payments = payments.filter(payments.payment_date >= days.start)
     states = versions(history)
     made = states.filter(days.contains(states.created_at) & states.known_until.isnull())
     cancellations = history.filter(cancelled(history))

@@ -46,7 +46,12 @@ def dim_user(users: Table, previous: Table, seen_at: ibis.Value) -> Table:
     """
     current = previous.filter(previous.is_current)
     new = users.anti_join(current, "user_id").select(
-        "user_id", *_GUEST, "created_at", effective_from="created_at", effective_to=ibis.null("timestamp"), is_current=True
+        "user_id",
+        *_GUEST,
+        "created_at",
+        effective_from="created_at",
+        effective_to=ibis.null("timestamp"),
+        is_current=True,
     )
     pairs = current.join(users.select("user_id", **{f"new_{name}": name for name in _GUEST}), "user_id")
     differs = ibis.or_(*(~pairs[name].identical_to(pairs[f"new_{name}"]) for name in _GUEST))
@@ -62,7 +67,9 @@ def dim_user(users: Table, previous: Table, seen_at: ibis.Value) -> Table:
     ended = changed.select(previous.columns).mutate(effective_to=seen_at, is_current=False)
     kept = previous.anti_join(changed.select("user_id", "effective_from"), ["user_id", "effective_from"])
     columns = previous.columns
-    return ibis.union(*(rows.select(columns).cast(dict(previous.schema().items())) for rows in (kept, new, begun, ended)))
+    return ibis.union(
+        *(rows.select(columns).cast(dict(previous.schema().items())) for rows in (kept, new, begun, ended))
+    )
 
 
 def dim_destination(destinations: Table, countries: Table) -> Table:

@@ -61,7 +61,9 @@ class SourceIOManager(dg.ConfigurableIOManager):
         return self.source.read(context.asset_key.path[-1], input_window(context))
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        raise NotImplementedError(f"{context.asset_key.to_user_string()} belongs to the marketplace and is never written")
+        raise NotImplementedError(
+            f"{context.asset_key.to_user_string()} belongs to the marketplace and is never written"
+        )
 
 
 def _touches(folder_name: str, window: Window) -> bool:
@@ -87,5 +89,3 @@ def _conform(contract: Contract, file: Path, rows: ibis.Table) -> ibis.Table:
     except Exception as error:
         found = ", ".join(f"{name} {rows.schema()[name]}" for name in contract.schema.names)
         raise SourceError(f"{file}: types do not fit ({found}): {error}") from error
-
-

@@ -1,0 +1,33 @@
+# Two commands: `make up` runs the whole marketplace and opens the UI, `make test` checks everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: up test lint clean
+
+up: $(VENV)/ready
+	$(BIN)/wanderbricks up
+
+test: $(VENV)/ready lint
+	$(BIN)/dagster definitions validate -w workspace.yaml
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+# uv installs what the lock says in seconds; it comes from the same index as everything else.
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+.PHONY: lock
+lock: $(VENV)/ready
+	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate \
+		--quiet --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .wanderbricks

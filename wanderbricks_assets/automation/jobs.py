@@ -1,0 +1,31 @@
+"""What is materialized together: one job per rhythm, in the order in which data flows."""
+
+import dagster as dg
+
+from wanderbricks_assets.partitions import DAILY, HOURLY, WEEKLY
+
+_DAILY_FEATURES = dg.AssetSelection.assets("property_features", "user_features")
+_HOURLY_FEATURES = dg.AssetSelection.assets("engagement_features")
+
+GOLD_AND_FEATURES = dg.define_asset_job(
+    "gold_and_features",
+    selection=dg.AssetSelection.groups("gold") | _DAILY_FEATURES,
+    partitions_def=DAILY,
+    description="The day's facts and features, and the dimensions as they stand.",
+)
+ENGAGEMENT = dg.define_asset_job(
+    "engagement", selection=_HOURLY_FEATURES, partitions_def=HOURLY, description="The hour's engagement features."
+)
+TRAINING = dg.define_asset_job(
+    "training",
+    selection=dg.AssetSelection.groups("models", "promotion"),
+    partitions_def=WEEKLY,
+    description="Trains the five models on what was known at the week's end, checks them and promotes those that pass.",
+)
+PREDICTIONS = dg.define_asset_job(
+    "predictions",
+    selection=dg.AssetSelection.groups("predictions"),
+    partitions_def=DAILY,
+    description="The day's forecasts, scores, prices and customer values, by the versions that serve.",
+)
+JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS]

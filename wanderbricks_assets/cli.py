@@ -1,0 +1,214 @@
+"""The `wanderbricks` command: simulate a marketplace, run everything, see how good the models are, open the UI."""
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from wanderbricks_assets.settings import Settings
+from wanderbricks_assets.window import midnight
+
+app = typer.Typer(
+    help="Machine learning for a vacation-rental marketplace, as Dagster assets.\n\n"
+    "Start with `wanderbricks up`: it simulates a marketplace, materializes every asset and opens the Dagster UI. "
+    "Every option can also be set as WANDERBRICKS_<OPTION>.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+console = Console(highlight=False, soft_wrap=True)
+
+Home = Annotated[
+    Path | None, typer.Option(help="Folder of this installation: lake, MLflow, Dagster. [default: .wanderbricks]")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
+COULD_NOT_RUN, GATE_FAILED = 1, 2
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path | None, typer.Option(help="Folder to fill or continue. [default: <home>/source]")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Last hour to simulate, UTC. [default: now]")] = None,
+    start: Annotated[datetime | None, typer.Option(help="First day. [default: three years before --until]")] = None,
+    scale: Annotated[float, typer.Option(help="1 is 2,000 properties and 150 bookings a day.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same marketplace.")] = 0,
+    profile: Annotated[str, typer.Option(help="'marketplace', or 'sample' for the sparse sample of Databricks.")] = (
+        "marketplace"
+    ),
+    home: Home = None,
+) -> None:
+    """Fill a folder with the tables of a simulated marketplace, or go on from where it stands."""
+    from wanderbricks_assets.simulator import simulate as run_simulator
+
+    folder = out or _settings(home).source_folder
+    began = time.monotonic()
+    summary = run_simulator(folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile)
+    console.print(f"{summary}\n{folder} holds the marketplace ({time.monotonic() - began:.0f} s)")
+
+
+@app.command()
+def run(
+    source: Annotated[Path | None, typer.Option(help="Folder of source tables. [default: <home>/source]")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Run as if this day began now. [default: now]")
+    ] = None,
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of history. [default: 3 years ago]")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Materialize everything needed up to a day, without the UI. Run again, it catches up on what is new.
+
+    Exit code 0: all ran and every gate is passed; 2: all ran, some gate failed; 1: something could not run.
+    """
+    settings = _settings(home, source=source, start=start.date() if start else None)
+    raise typer.Exit(_materialize(settings, as_of or _now()))
+
+
+@app.command()
+def scoreboard(home: Home = None, as_json: AsJson = False) -> None:
+    """How good each model is: its metric against target, naive baseline and, where truth is known, the floor."""
+    _enter(_settings(home))
+    from wanderbricks_assets.scoreboard import Row
+
+    rows = _scoreboard()
+    if as_json:
+        typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
+        return
+    table = Table(*Row.HEADINGS, title="Scoreboard")
+    for row in rows:
+        table.add_row(*row.cells(), style=None if row.passed else "red")
+    console.print(table)
+    for row in rows:
+        if row.reason:
+            console.print(f"[red]{row.model}[/red]: {row.reason}")
+
+
+@app.command()
+def backtest(
+    model: Annotated[str, typer.Argument(help="Name of the model, as `revenue_forecaster`.")],
+    origins: Annotated[int, typer.Option(help="How many past origins to fit and evaluate at.")] = 6,
+    first: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First origin.")] = None,
+    every: Annotated[str, typer.Option(help="Distance of origins from --first on: 'month' or 'week'.")] = "month",
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit and evaluate a model at past origins beside simpler methods. Registers nothing."""
+    _enter(_settings(home))
+    from wanderbricks_assets.backtesting import backtest_home
+
+    result = backtest_home(model, origins, first.date() if first else None, every)
+    if as_json:
+        typer.echo(json.dumps(result.as_json(), indent=2))
+        return
+    table = Table("method", "horizon", "metric", "value", title=f"{model}: {len(result.origins)} origins")
+    for row in result.rows.to_dict("records"):
+        table.add_row(row["method"], str(row["horizon"]), row["metric"], f"{row['value']:.4g}")
+    console.print(table)
+
+
+@app.command()
+def up(
+    home: Home = None,
+    source: Annotated[Path | None, typer.Option(help="Folder of source tables; simulated when not given.")] = None,
+    scale: Annotated[float, typer.Option(help="Size of the simulated marketplace.")] = 1.0,
+    host: Annotated[str, typer.Option(help="Address that the servers listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.", envvar="DAGSTER_PORT")] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", envvar="MLFLOW_PORT")] = 5000,
+) -> None:
+    """Simulate a marketplace (unless --source names a real one), materialize every asset, then serve the UIs until Ctrl-C."""
+    settings = _settings(home, source=source)
+    if settings.source_folder == settings.home / "source":
+        settings.save()
+        simulate(settings.source_folder, until=_now(), start=midnight(settings.first_day), scale=scale)
+    code = _materialize(settings, _now())
+    scoreboard(settings.home)
+    if code == COULD_NOT_RUN:
+        raise typer.Exit(code)
+    from wanderbricks_assets.servers import serve
+
+    raise typer.Exit(serve(settings, host, port, mlflow_port, console.print))
+
+
+@app.command()
+def doctor() -> None:
+    """What is missing on this machine, and how to get it."""
+    from wanderbricks_assets.doctor import examine
+
+    findings = examine()
+    table = Table("", "what", "found", "what to do")
+    for finding in findings:
+        table.add_row("ok" if finding.ok else finding.weight, finding.what, finding.found, finding.remedy)
+    console.print(table)
+    raise typer.Exit(COULD_NOT_RUN if any(not finding.ok and finding.weight == "needed" for finding in findings) else 0)
+
+
+def _materialize(settings: Settings, moment: datetime) -> int:
+    _enter(settings)
+    # One event for a range of planned partitions, not one for each: halves the time that recording history takes.
+    os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "true"
+    import dagster as dg
+
+    from wanderbricks_assets.automation.catch_up import Progress, catch_up
+    from wanderbricks_assets.definitions import defs
+
+    began = time.monotonic()
+
+    def show(step: Progress) -> None:
+        mark = "[green]done  [/green]" if step.ok else "[red]failed[/red]"
+        left = step.of - step.number
+        console.print(
+            f"{mark} {step.step:<36} {step.seconds:6.1f} s   {left:3} left   {time.monotonic() - began:6.0f} s in all"
+        )
+
+    console.print(f"Materializing up to {moment:%Y-%m-%d %H:%M} UTC from {settings.source_folder}")
+    with dg.DagsterInstance.get() as instance:
+        outcome = catch_up(defs, instance, moment, show)
+    console.print(
+        f"{len(outcome.materialized)} assets in {outcome.runs} runs, {time.monotonic() - began:.0f} s"
+        if outcome.runs
+        else "Nothing is missing."
+    )
+    for step, error in outcome.broken.items():
+        console.print(f"[red]could not run[/red] {step}: {error}")
+    if outcome.broken:
+        return COULD_NOT_RUN
+    failed = [row for row in _scoreboard(floors=False) if not row.passed]
+    for row in failed:
+        console.print(f"[red]gate failed[/red] {row.model}: {row.reason}")
+    return GATE_FAILED if failed else 0
+
+
+def _scoreboard(floors: bool = True):
+    from wanderbricks_assets.definitions import defs
+    from wanderbricks_assets.scoreboard import scoreboard_rows
+
+    return scoreboard_rows(**{name: defs.resources[name] for name in ("registry", "lake", "source")}, floors=floors)
+
+
+def _settings(home: Path | None, **given) -> Settings:
+    chosen = {name: value for name, value in {"home": home, **given}.items() if value is not None}
+    return Settings(**chosen)
+
+
+def _enter(settings: Settings) -> None:
+    from wanderbricks_assets.home import enter
+
+    try:
+        enter(settings)
+    except ValueError as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(COULD_NOT_RUN) from error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,67 @@
+"""The three feature tables as assets."""
+
+import dagster as dg
+import ibis
+
+from wanderbricks_assets.contracts import features as contracts
+from wanderbricks_assets.contracts.dagster_face import described
+from wanderbricks_assets.features import engagement_features as by_hour
+from wanderbricks_assets.features import property_features as by_property
+from wanderbricks_assets.features import user_features as by_user
+from wanderbricks_assets.partitions import (
+    DAILY,
+    HOURLY,
+    LAST_3_YEARS,
+    LAST_7_DAYS_OF_HOURS,
+    SINCE_THE_BEGINNING,
+    run_window,
+)
+
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+LAST_7_DAYS = dg.AssetIn(partition_mapping=LAST_7_DAYS_OF_HOURS)
+
+
+@dg.asset(
+    **described(contracts.PROPERTY_FEATURES, "features"),
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    ins={
+        "fact_booking_history": dg.AssetIn(partition_mapping=LAST_3_YEARS),
+        "reviews": dg.AssetIn(partition_mapping=SINCE_THE_BEGINNING),
+    },
+)
+def property_features(
+    context: dg.AssetExecutionContext,
+    dim_property: ibis.Table,
+    dim_destination: ibis.Table,
+    fact_booking_history: ibis.Table,
+    reviews: ibis.Table,
+    property_images: ibis.Table,
+) -> ibis.Table:
+    return by_property.property_features(
+        dim_property, dim_destination, fact_booking_history, reviews, property_images, run_window(context)
+    )
+
+
+@dg.asset(
+    **described(contracts.USER_FEATURES, "features"),
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    ins={"fact_booking_history": dg.AssetIn(partition_mapping=SINCE_THE_BEGINNING)},
+)
+def user_features(
+    context: dg.AssetExecutionContext, dim_user: ibis.Table, fact_booking_history: ibis.Table
+) -> ibis.Table:
+    return by_user.user_features(dim_user, fact_booking_history, run_window(context))
+
+
+@dg.asset(
+    **described(contracts.ENGAGEMENT_FEATURES, "features"),
+    partitions_def=HOURLY,
+    backfill_policy=SINGLE_RUN,
+    ins={"page_views": LAST_7_DAYS, "clickstream": LAST_7_DAYS, "bookings": LAST_7_DAYS},
+)
+def engagement_features(
+    context: dg.AssetExecutionContext, page_views: ibis.Table, clickstream: ibis.Table, bookings: ibis.Table
+) -> ibis.Table:
+    return by_hour.engagement_features(page_views, clickstream, bookings, run_window(context))

@@ -1,0 +1,120 @@
+"""The gold tables as assets: which source partitions each needs, and which transform makes it."""
+
+from datetime import date
+
+import dagster as dg
+import ibis
+
+from wanderbricks_assets.contracts import gold as contracts
+from wanderbricks_assets.contracts.dagster_face import described
+from wanderbricks_assets.gold import bookings as booking_tables
+from wanderbricks_assets.gold import dimensions
+from wanderbricks_assets.gold import engagement as engagement_tables
+from wanderbricks_assets.gold.cleaning import rejected
+from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_window
+from wanderbricks_assets.resources.lake import Lake
+
+DAILY_TABLE = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
+SAME_DAY = dg.AssetIn(partition_mapping=SAME_TIME)
+RECENT_YEARS = dg.AssetIn(partition_mapping=LAST_3_YEARS)
+QUARANTINED = ("booking_updates", "payments", "page_views", "clickstream", "reviews")
+
+
+@dg.asset(**described(contracts.DIM_PROPERTY, "gold"))
+def dim_property(properties: ibis.Table, property_updates: ibis.Table) -> ibis.Table:
+    return dimensions.dim_property(properties, property_updates)
+
+
+@dg.asset(**described(contracts.DIM_USER, "gold"))
+def dim_user(lake: Lake, users: ibis.Table, bookings: ibis.Table) -> ibis.Table:
+    newest_event = bookings.created_at.max().as_scalar()
+    return dimensions.dim_user(users, previous=lake.read("dim_user"), seen_at=newest_event)
+
+
+@dg.asset(**described(contracts.DIM_DESTINATION, "gold"))
+def dim_destination(destinations: ibis.Table, countries: ibis.Table) -> ibis.Table:
+    return dimensions.dim_destination(destinations, countries)
+
+
+@dg.asset(**described(contracts.DIM_HOST, "gold"))
+def dim_host(hosts: ibis.Table, properties: ibis.Table) -> ibis.Table:
+    return dimensions.dim_host(hosts, properties)
+
+
+@dg.asset(**described(contracts.DIM_DATE, "gold"))
+def dim_date(dim_destination: ibis.Table, bookings: ibis.Table) -> ibis.Table:
+    """The years of all stays, and one more on either side for look-backs and horizons."""
+    years = bookings.aggregate(first=bookings.check_in.min().year(), last=bookings.check_in.max().year()).to_pandas()
+    countries = dim_destination.select("country", "country_code").distinct().order_by("country").to_pandas()
+    first, last = date(int(years["first"][0]) - 1, 1, 1), date(int(years["last"][0]) + 1, 12, 31)
+    return dimensions.dim_date(first, last, list(countries.itertuples(index=False, name=None)))
+
+
+@dg.asset(
+    **described(contracts.FACT_BOOKING_HISTORY, "gold"),
+    **DAILY_TABLE,
+    # An update may belong to a booking made long ago.
+    ins={"bookings": RECENT_YEARS, "booking_updates": SAME_DAY},
+)
+def fact_booking_history(
+    context: dg.AssetExecutionContext, bookings: ibis.Table, booking_updates: ibis.Table
+) -> ibis.Table:
+    return booking_tables.fact_booking_history(bookings, booking_updates, run_window(context))
+
+
+@dg.asset(
+    **described(contracts.FACT_BOOKING_DETAIL, "gold"),
+    **DAILY_TABLE,
+    ins={
+        # The state of a booking and its payments come later than the day it was made.
+        "fact_booking_history": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
+        "payments": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
+    },
+)
+def fact_booking_detail(
+    context: dg.AssetExecutionContext,
+    fact_booking_history: ibis.Table,
+    payments: ibis.Table,
+    dim_property: ibis.Table,
+    dim_user: ibis.Table,
+) -> ibis.Table:
+    return booking_tables.fact_booking_detail(
+        fact_booking_history, payments, dim_property, dim_user, run_window(context)
+    )
+
+
+@dg.asset(
+    **described(contracts.FACT_BOOKING_DAILY, "gold"),
+    **DAILY_TABLE,
+    ins={"fact_booking_history": RECENT_YEARS, "payments": RECENT_YEARS},
+)
+def fact_booking_daily(
+    context: dg.AssetExecutionContext,
+    fact_booking_history: ibis.Table,
+    payments: ibis.Table,
+    dim_property: ibis.Table,
+) -> ibis.Table:
+    return booking_tables.fact_booking_daily(fact_booking_history, payments, dim_property, run_window(context))
+
+
+@dg.asset(
+    **described(contracts.FACT_PROPERTY_ENGAGEMENT, "gold"),
+    **DAILY_TABLE,
+    ins={"page_views": SAME_DAY, "clickstream": SAME_DAY, "bookings": SAME_DAY},
+)
+def fact_property_engagement(
+    context: dg.AssetExecutionContext, page_views: ibis.Table, clickstream: ibis.Table, bookings: ibis.Table
+) -> ibis.Table:
+    return engagement_tables.fact_property_engagement(page_views, clickstream, bookings, run_window(context))
+
+
+@dg.asset(
+    **described(contracts.QUARANTINE, "gold"),
+    **DAILY_TABLE,
+    ins={"bookings": RECENT_YEARS, **dict.fromkeys(QUARANTINED, SAME_DAY)},
+)
+def quarantine(context: dg.AssetExecutionContext, bookings: ibis.Table, **sources: ibis.Table) -> ibis.Table:
+    days = run_window(context)
+    made = bookings.filter(days.contains(bookings.created_at))
+    tables = {"bookings": made, **sources}
+    return ibis.union(*(rejected(name, rows, {"bookings": bookings}) for name, rows in tables.items()))

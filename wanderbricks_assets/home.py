@@ -1,0 +1,43 @@
+"""One installation on this machine: its folders, its Dagster instance and the environment of its processes."""
+
+import os
+from pathlib import Path
+
+from wanderbricks_assets.settings import Settings
+
+_DAGSTER_YAML = """\
+# Written by `wanderbricks`; see docs/decisions.md for why the event log is stored in batches.
+event_log_storage:
+  module: wanderbricks_assets.resources.event_log
+  class: BatchingSqliteEventLogStorage
+  config:
+    base_dir: {base_dir}
+telemetry:
+  enabled: false
+"""
+
+
+def enter(settings: Settings) -> dict[str, str]:
+    """Make the home if it is new, and point this process and its children at it. Returns the environment for children.
+
+    Must be called before anything of Dagster's definitions is imported: partitions begin at the home's first day.
+    """
+    settings.save()
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    history = settings.dagster_home / "history" / "runs"
+    (settings.dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML.format(base_dir=history))
+    os.environ.update(
+        {
+            "WANDERBRICKS_HOME": str(settings.home),
+            "DAGSTER_HOME": str(settings.dagster_home),
+            "DAGSTER_EVENT_BATCH_SIZE": "1000",
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+    )
+    return dict(os.environ)
+
+
+def has_source(folder: Path) -> bool:
+    """Whether somebody has put tables there."""
+    return folder.is_dir() and any(folder.iterdir())

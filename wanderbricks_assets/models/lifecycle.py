@@ -1,0 +1,179 @@
+"""Training, gates and promotion, made alike from each of the five models.
+
+    <model>            weekly: trains on what was known at the week's end and registers a challenger
+      meets_target, beats_naive_baseline, no_worse_than_champion, is_calibrated: blocking checks
+    <model>_champion   the version that serves: moved to the challenger only when all gates are passed
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.models.gates import GATES, Verdict, refusal, verdicts
+from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model
+from wanderbricks_assets.models.registry import Candidate, ModelRegistry
+from wanderbricks_assets.partitions import LAST_3_YEARS_OF_WEEKS, WEEKLY, run_window
+from wanderbricks_assets.pictures import picture
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.resources.tables import tables_until
+from wanderbricks_assets.settings import settings
+from wanderbricks_assets.targets import Target
+
+OWNERS = {
+    "revenue_forecaster": "team:revenue",
+    "demand_predictor": "team:revenue",
+    "conversion_predictor": "team:marketing",
+    "pricing_optimizer": "team:revenue",
+    "customer_ltv": "team:customer",
+}
+
+
+def lifecycle(model: type[Model]) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """The training asset, its gates and the promotion of one model."""
+    return [_training(model), _gates(model), _promotion(model)]
+
+
+def champion_key(model: type[Model]) -> str:
+    return f"{model.name}_champion"
+
+
+def inputs_of(model: type[Model], mapping: dg.PartitionMapping) -> list[dg.AssetDep]:
+    """The tables a model reads, as dependencies: partitioned ones with the look-back, the others whole."""
+    from wanderbricks_assets.contracts.tables import LAKE
+
+    contracts = {**SOURCE, **LAKE}
+    return [
+        dg.AssetDep(name, partition_mapping=mapping if contracts[name].time_column else None) for name in model.reads
+    ]
+
+
+def _training(model: type[Model]) -> dg.AssetsDefinition:
+    target = model.target()
+
+    @dg.asset(
+        key=model.name,
+        group_name="models",
+        description=model.__doc__,
+        owners=[OWNERS[model.name]],
+        kinds={"mlflow", *model.flavours},
+        tags={"target": target.metric},
+        metadata={"target": f"{target.metric} {target.sign} {target.bound:g}", "experiment": target.experiment},
+        partitions_def=WEEKLY,
+        deps=inputs_of(model, LAST_3_YEARS_OF_WEEKS),
+    )
+    def train(
+        context: dg.AssetExecutionContext, lake: Lake, source: FilesSource, registry: ModelRegistry
+    ) -> dg.MaterializeResult:
+        cutoff = run_window(context).end
+        tables = tables_until(model.reads, lake, source, cutoff)
+        with registry.training_run(target, cutoff, context.run_id) as run:
+            try:
+                evaluation = model.evaluate(tables, cutoff, settings().seed)
+                training = model.training_set(tables, cutoff)
+            except CannotLearn as reason:
+                registry.refuse(run, str(reason))
+                return dg.MaterializeResult(metadata={"not trained": str(reason), **_links(run, registry)})
+            fitted = model(settings().seed).fit(training)
+            version = registry.register(run, fitted, training, model.inputs(tables, cutoff), evaluation)
+        return dg.MaterializeResult(
+            metadata={
+                "version": version,
+                "cutoff": str(cutoff),
+                "training_rows": len(training),
+                target.metric: evaluation.metric.value,
+                f"{target.metric}_baseline": evaluation.baseline,
+                **{name: float(value) for name, value in evaluation.metrics.items()},
+                "picture": picture(model.figure(evaluation)),
+                **_links(run, registry),
+            }
+        )
+
+    return train
+
+
+def _gates(model: type[Model]) -> dg.AssetChecksDefinition:
+    target = model.target()
+
+    @dg.multi_asset_check(
+        name=f"{model.name}_gates",
+        specs=[
+            dg.AssetCheckSpec(gate, asset=model.name, description=description, blocking=True)
+            for gate, description in GATES.items()
+        ],
+    )
+    def gates(registry: ModelRegistry) -> Iterator[dg.AssetCheckResult]:
+        candidate = registry.candidate(target)
+        for verdict in judge(target, candidate, registry):
+            yield dg.AssetCheckResult(
+                check_name=verdict.gate,
+                passed=verdict.passed,
+                description=verdict.reason,
+                metadata=_check_metadata(target, candidate, registry),
+            )
+
+    return gates
+
+
+def _promotion(model: type[Model]) -> dg.AssetsDefinition:
+    target = model.target()
+
+    @dg.asset(
+        key=champion_key(model),
+        group_name="promotion",
+        description=f"The version of the {model.name.replace('_', ' ')} that serves. It moves to a challenger that has "
+        "passed all gates; otherwise the last good one goes on serving.",
+        owners=[OWNERS[model.name]],
+        kinds={"mlflow"},
+        deps=[dg.AssetDep(model.name, partition_mapping=dg.LastPartitionMapping())],
+    )
+    def promote(registry: ModelRegistry) -> dg.MaterializeResult:
+        candidate = registry.candidate(target)
+        failed = [verdict for verdict in judge(target, candidate, registry) if not verdict.passed]
+        serving = registry.serving_version(target)
+        if candidate is None or failed:
+            reasons = "; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in failed) or "nothing was trained yet"
+            raise dg.Failure(
+                f"{target.model} was not promoted ({reasons}). "
+                + (f"Version {serving} goes on serving." if serving else "No version serves yet.")
+            )
+        registry.promote(target, candidate.version)
+        return dg.MaterializeResult(
+            metadata={"version": candidate.version, "stage": target.stage, "release": target.release, "before": serving}
+        )
+
+    return promote
+
+
+def judge(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> list[Verdict]:
+    """The verdicts on a candidate, against the version that serves now."""
+    if candidate is None:
+        return refusal("nothing was trained yet")
+    if candidate.refusal:
+        return refusal(candidate.refusal)
+    serving = registry.serving_version(target)
+    champion: Evaluation | None = None
+    if serving is not None and serving != candidate.version:
+        champion = registry.evaluation(registry.run_of(target, serving))
+    return verdicts(target, registry.evaluation(candidate.run_id), champion)
+
+
+def _check_metadata(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> dict[str, object]:
+    if candidate is None or candidate.refusal:
+        return {"target": f"{target.sign} {target.bound:g}"}
+    evaluation = registry.evaluation(candidate.run_id)
+    return {
+        "target": f"{target.sign} {target.bound:g}",
+        target.metric: evaluation.metric.value,
+        "lower": evaluation.metric.lower,
+        "upper": evaluation.metric.upper,
+        "baseline": evaluation.baseline,
+        "version": candidate.version,
+        "cutoff": str(candidate.cutoff),
+    }
+
+
+def _links(run, registry: ModelRegistry) -> dict[str, dg.MetadataValue]:
+    address = f"{registry.ui_url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return {"mlflow_run": dg.MetadataValue.url(address), "mlflow_run_id": dg.MetadataValue.text(run.info.run_id)}

@@ -1,0 +1,234 @@
+"""MLflow: what was trained, how good it was, and which version serves.
+
+Times in tags are ISO, naive UTC. A training run that could not learn is an MLflow run too, with the reason as a tag.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pandas as pd
+
+from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model
+from wanderbricks_assets.targets import Target
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+CUTOFF, REFUSAL, DAGSTER_RUN, RELEASE, PROMOTED = "cutoff", "refusal", "dagster_run_id", "release", "promoted"
+CHALLENGER = "Challenger"
+_SERVED = Path(__file__).parent / "served.py"
+_EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The newest training of a model: an evaluated version, or the reason why there is none."""
+
+    cutoff: datetime
+    run_id: str
+    version: str | None
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A version that may serve, and the moment up to which it has seen the world."""
+
+    version: str
+    cutoff: datetime
+    model: Model
+
+
+class ModelRegistry(dg.ConfigurableResource):
+    """Tracking and registry at `tracking_uri`; artifacts of a local store lie in `artifact_folder`."""
+
+    tracking_uri: str
+    artifact_folder: str
+    ui_url: str = "http://127.0.0.1:5000"
+
+    @contextmanager
+    def training_run(self, target: Target, cutoff: datetime, dagster_run_id: str) -> Iterator["Run"]:
+        """One MLflow run, ended whatever happens: FINISHED, or FAILED when the body raises."""
+        mlflow = self._mlflow
+        tags = {"model": target.model, CUTOFF: cutoff.isoformat(), DAGSTER_RUN: dagster_run_id, RELEASE: target.release}
+        with mlflow.start_run(
+            experiment_id=self._experiment(target.experiment), run_name=f"{target.model} {cutoff:%Y-%m-%d}", tags=tags
+        ) as run:
+            yield run
+
+    def refuse(self, run: "Run", reason: str) -> None:
+        """Record that the data cannot support the model."""
+        self._client.set_tag(run.info.run_id, REFUSAL, reason)
+
+    def register(self, run: "Run", model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation):
+        """Log everything about a fitted model into the active run and register it as the challenger; returns the version."""
+        mlflow, target = self._mlflow, model.target()
+        cutoff = run.data.tags[CUTOFF]
+        mlflow.log_params({**model.params, "seed": model.seed, "training_rows": len(training)})
+        dataset = mlflow.data.from_pandas(
+            _without_nested(training), name=f"{target.model} as of {cutoff}", source=f"lake tables {', '.join(model.reads)}"
+        )
+        mlflow.log_input(dataset, context="training")
+        with tempfile.TemporaryDirectory() as folder:
+            self._log_evaluation(Path(folder), evaluation)
+            model_folder = Path(folder) / "model"
+            model_folder.mkdir()
+            (model_folder / "model.json").write_text(json.dumps({"model": target.model}))
+            model.save(model_folder)
+            example = inputs.head(5)
+            info = mlflow.pyfunc.log_model(
+                name=target.model,
+                python_model=str(_SERVED),
+                artifacts={"model": str(model_folder)},
+                signature=mlflow.models.infer_signature(example, model.predict(example)),
+                input_example=example,
+                pip_requirements=["wanderbricks-assets", *model.flavours],
+                registered_model_name=target.registered_name,
+            )
+        metrics = {target.metric: evaluation.metric.value, **evaluation.metrics}
+        mlflow.log_metrics(
+            {name: float(value) for name, value in metrics.items()}, dataset=dataset, model_id=info.model_id
+        )
+        version = str(info.registered_model_version)
+        for key in (CUTOFF, RELEASE):
+            self._client.set_model_version_tag(target.registered_name, version, key, run.data.tags[key])
+        self._client.set_registered_model_alias(target.registered_name, CHALLENGER, version)
+        return version
+
+    def candidate(self, target: Target) -> Candidate | None:
+        """The newest training by cutoff, and among those of one cutoff the last; None before the first."""
+        experiment = self._client.get_experiment_by_name(target.experiment)
+        if experiment is None:
+            return None
+        runs = self._client.search_runs(
+            [experiment.experiment_id],
+            filter_string="attributes.status = 'FINISHED'",
+            order_by=[f"tags.{CUTOFF} DESC", "attributes.start_time DESC"],
+            max_results=1,
+        )
+        if not runs:
+            return None
+        run, tags = runs[0], runs[0].data.tags
+        versions = self._versions(target, f"run_id = '{run.info.run_id}'")
+        return Candidate(
+            cutoff=datetime.fromisoformat(tags[CUTOFF]),
+            run_id=run.info.run_id,
+            version=versions[0].version if versions else None,
+            refusal=tags.get(REFUSAL),
+        )
+
+    def evaluation(self, run_id: str) -> Evaluation:
+        """The evaluation that a training run logged."""
+        folder = Path(self._mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=_EVALUATION))
+        summary = json.loads((folder / "summary.json").read_text())
+        return Evaluation(
+            metric=Interval(**summary["metric"]),
+            baseline=summary["baseline"],
+            calibration=Calibration(**summary["calibration"]),
+            metrics=summary["metrics"],
+            rows=pd.read_parquet(folder / "rows.parquet"),
+            losses=pd.read_parquet(folder / "losses.parquet")["loss"],
+        )
+
+    def champion(self, target: Target, moment: datetime | None = None) -> Champion | None:
+        """The version that serves; at a past moment, the newest promoted one that had seen nothing later than it."""
+        promoted = [
+            version
+            for version in self._versions(target)
+            if version.tags.get(PROMOTED) and (moment is None or _cutoff(version) <= moment)
+        ]
+        if not promoted:
+            return None
+        # With no moment the alias decides; a past moment is answered from the record of promotions.
+        newest = max(promoted, key=lambda version: (_cutoff(version), int(version.version)))
+        serving = self.serving_version(target)
+        chosen = next((version for version in promoted if version.version == serving), newest)
+        return Champion(chosen.version, _cutoff(chosen), self._load(target, chosen.version))
+
+    def serving_version(self, target: Target) -> str | None:
+        """The version under the alias of the target's stage."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_model_version_by_alias(target.registered_name, target.stage).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def run_of(self, target: Target, version: str) -> str:
+        return self._client.get_model_version(target.registered_name, version).run_id
+
+    def promote(self, target: Target, version: str) -> None:
+        """Let a version serve: move the alias, and the stage where the registry still knows stages."""
+        name = target.registered_name
+        self._client.set_model_version_tag(name, version, PROMOTED, "true")
+        if not self.tracking_uri.startswith("databricks"):  # Unity Catalog refuses stages
+            self._client.transition_model_version_stage(name, version, target.stage, archive_existing_versions=True)
+        self._client.set_registered_model_alias(name, target.stage, version)
+
+    def _load(self, target: Target, version: str) -> Model:
+        served = self._mlflow.pyfunc.load_model(f"models:/{target.registered_name}/{version}")
+        return served.unwrap_python_model().model
+
+    def _log_evaluation(self, folder: Path, evaluation: Evaluation) -> None:
+        summary = {
+            "metric": vars(evaluation.metric),
+            "baseline": evaluation.baseline,
+            "calibration": vars(evaluation.calibration),
+            "metrics": evaluation.metrics,
+        }
+        place = folder / _EVALUATION
+        place.mkdir()
+        (place / "summary.json").write_text(json.dumps(summary, indent=2, default=float))
+        evaluation.rows.to_parquet(place / "rows.parquet")
+        evaluation.losses.rename("loss").to_frame().to_parquet(place / "losses.parquet")
+        self._mlflow.log_artifacts(str(place), _EVALUATION)
+
+    def _versions(self, target: Target, condition: str | None = None) -> list["ModelVersion"]:
+        filters = [f"name = '{target.registered_name}'"] + ([condition] if condition else [])
+        return list(self._client.search_model_versions(" and ".join(filters)))
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            location = (Path(self.artifact_folder) / name.strip("/")).as_uri()
+            try:
+                return self._client.create_experiment(name, artifact_location=location)
+            except MlflowException:  # another process made it a moment ago
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
+                    raise
+        return experiment.experiment_id
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        return self._mlflow.MlflowClient()
+
+    @property
+    def _mlflow(self):
+        import mlflow
+
+        mlflow.set_tracking_uri(self.tracking_uri)
+        return mlflow
+
+
+def _cutoff(version: "ModelVersion") -> datetime:
+    return datetime.fromisoformat(version.tags[CUTOFF])
+
+
+def _without_nested(frame: pd.DataFrame) -> pd.DataFrame:
+    """MLflow cannot hash lists; they play no part in training."""
+    return frame[[name for name in frame.columns if not isinstance(frame[name].iloc[0], list | dict)]]

@@ -1,0 +1,66 @@
+"""The predictions of each day, made by the version that has passed its gates and by no other."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import ibis
+
+from wanderbricks_assets.contracts import predictions as contracts
+from wanderbricks_assets.contracts.contract import Contract
+from wanderbricks_assets.contracts.dagster_face import described
+from wanderbricks_assets.models.all import MODELS
+from wanderbricks_assets.models.lifecycle import OWNERS, champion_key, inputs_of
+from wanderbricks_assets.models.model import Model
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, run_window
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.resources.tables import tables_until
+
+PREDICTED_BY = {
+    contracts.REVENUE_FORECAST: "revenue_forecaster",
+    contracts.DEMAND_FORECAST: "demand_predictor",
+    contracts.CONVERSION_SCORES: "conversion_predictor",
+    contracts.PRICE_RECOMMENDATIONS: "pricing_optimizer",
+    contracts.CUSTOMER_VALUE: "customer_ltv",
+}
+
+
+def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinition:
+    """A day's predictions from what was known at its end; none, with the reason in the log, while no version may serve."""
+    target = model.target()
+
+    @dg.asset(
+        **described(contract, "predictions", owners=(OWNERS[model.name],)),
+        partitions_def=DAILY,
+        deps=[champion_key(model), *inputs_of(model, LAST_3_YEARS)],
+        output_required=False,
+    )
+    def predict(
+        context: dg.AssetExecutionContext, lake: Lake, source: FilesSource, registry: ModelRegistry
+    ) -> Iterator[dg.Output[ibis.Table]]:
+        moment = run_window(context).end
+        champion = registry.champion(target, moment)
+        if champion is None:
+            context.log.warning(
+                f"No version of {target.registered_name} that had passed its gates could have been known at {moment}: "
+                f"nothing is predicted. See the checks of {model.name}."
+            )
+            return
+        inputs = model.inputs(tables_until(model.reads, lake, source, moment), moment)
+        rows = champion.model.predict(inputs).assign(
+            prediction_date=(moment - timedelta(days=1)).date(),
+            model_name=target.registered_name,
+            model_version=champion.version,
+            made_at=moment,
+        )
+        yield dg.Output(
+            ibis.memtable(rows, schema=contract.schema) if rows.empty else ibis.memtable(rows),
+            metadata={"model_version": champion.version, "trained_until": str(champion.cutoff)},
+        )
+
+    return predict
+
+
+PREDICTION_ASSETS = [prediction_asset(contract, MODELS[name]) for contract, name in PREDICTED_BY.items()]

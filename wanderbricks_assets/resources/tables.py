@@ -1,0 +1,22 @@
+"""All tables as they could be known at a moment: what a model is given."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import ibis
+
+from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.contracts.tables import LAKE
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.window import Window
+
+
+def tables_until(names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime) -> dict[str, ibis.Table]:
+    """The named tables of lake and source; of tables with a time column only the rows before the moment."""
+    past = Window(datetime.min, moment, opens=True)
+    tables = {}
+    for name in names:
+        place, contract = (lake, LAKE[name]) if name in LAKE else (source, SOURCE[name])
+        tables[name] = place.read(name, past if contract.time_column else None)
+    return tables

@@ -1,0 +1,84 @@
+"""How good each model is, in one row: its metric against the target, the naive baseline and, in simulation, the floor."""
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from wanderbricks_assets.floors import floor
+from wanderbricks_assets.models.lifecycle import judge
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.targets import TARGETS, Target
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model. Values, bounds and percentage errors are fractions; `reason` says why it did not pass.
+
+    The value is that of the newest training; `version` and `stage` are of what serves, which may be an older one.
+    """
+
+    model: str
+    metric: str
+    target: float
+    value: float | None
+    lower: float | None
+    upper: float | None
+    baseline: float | None
+    floor: float | None
+    passed: bool
+    stage: str | None
+    version: str | None
+    as_of: str | None
+    reason: str | None
+
+    HEADINGS: ClassVar[tuple[str, ...]] = (
+        "model", "metric", "target", "value", "90% interval", "naive", "floor", "passed", "champion", "as of",
+    )  # fmt: skip
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    def cells(self) -> list[str]:
+        interval = f"{self.lower:.4g} to {self.upper:.4g}" if self.value is not None else ""
+        champion = f"{self.stage} v{self.version}" if self.version else "none"
+        numbers = [f"{value:.4g}" if value is not None else "" for value in (self.value, self.baseline, self.floor)]
+        target = TARGETS[self.model]
+        return [
+            self.model,
+            self.metric,
+            f"{target.sign} {target.bound:g}",
+            numbers[0],
+            interval,
+            *numbers[1:],
+            "yes" if self.passed else "NO",
+            champion,
+            self.as_of or "",
+        ]
+
+
+def scoreboard_rows(registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool = True) -> list[Row]:
+    """One row per model of the mission, trained or not. Floors are left out unless asked for: they read the truth."""
+    return [_row(target, registry, lake, source, floors) for target in TARGETS.values()]
+
+
+def _row(target: Target, registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool) -> Row:
+    candidate = registry.candidate(target)
+    failed = [verdict for verdict in judge(target, candidate, registry) if not verdict.passed]
+    serving = registry.serving_version(target)
+    evaluation = registry.evaluation(candidate.run_id) if candidate and candidate.version else None
+    return Row(
+        model=target.model,
+        metric=target.metric,
+        target=target.bound,
+        value=evaluation.metric.value if evaluation else None,
+        lower=evaluation.metric.lower if evaluation else None,
+        upper=evaluation.metric.upper if evaluation else None,
+        baseline=evaluation.baseline if evaluation else None,
+        floor=floor(target.model, evaluation, lake, source) if evaluation and floors else None,
+        passed=not failed,
+        stage=target.stage if serving else None,
+        version=serving,
+        as_of=candidate.cutoff.date().isoformat() if candidate else None,
+        reason="; ".join(dict.fromkeys(verdict.reason for verdict in failed)) or None,
+    )

@@ -1,0 +1,122 @@
+"""The servers of one machine: Dagster's UI with its daemon, and MLflow's UI. Ctrl-C stops all of them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wanderbricks_assets.home import enter
+from wanderbricks_assets.settings import Settings
+
+_WORKSPACE = Path(__file__).parents[1] / "workspace.yaml"
+_READY_WITHIN = 180  # seconds
+_STOP_WITHIN = 20
+
+
+@dataclass(frozen=True)
+class Server:
+    """One process: what it is for, how it is started, and the address it answers at (None: it has none)."""
+
+    name: str
+    command: list[str]
+    address: str | None = None
+
+
+def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Callable[[str], None]) -> int:
+    """Start the servers, print their addresses, wait until one ends or the person stops them; returns an exit code."""
+    environment = enter(settings)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    logs = settings.home / "logs"
+    logs.mkdir(exist_ok=True)
+    servers = _servers(settings, host, port, mlflow_port)
+    for server, its_port in zip(servers, (port, None, mlflow_port), strict=True):
+        if its_port and _is_taken(host, its_port):
+            say(
+                f"[red]Port {its_port} is taken[/red]: {server.name} cannot start. Stop what listens there, or choose another port."
+            )
+            return 1
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    running: dict[Server, subprocess.Popen] = {}
+    try:
+        for server in servers:
+            log = (logs / f"{server.name.replace(' ', '-').lower()}.log").open("ab")
+            # A session of its own, so that Ctrl-C reaches the servers once, from here, and in order.
+            running[server] = subprocess.Popen(
+                server.command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        for server in servers:
+            if server.address:
+                _wait_for(server, running[server], logs)
+                say(f"{server.name:<12} {server.address}")
+        say(f"Logs are in {logs}. Ctrl-C stops everything.")
+        while True:
+            for server, process in running.items():
+                if process.poll() is not None:
+                    say(f"[red]{server.name} ended with code {process.returncode}[/red]; see {logs}")
+                    return 1
+            time.sleep(1)
+    except KeyboardInterrupt:
+        say("Stopping ...")
+        return 0
+    finally:
+        _stop(running.values())
+
+
+def _servers(settings: Settings, host: str, port: int, mlflow_port: int) -> list[Server]:
+    python = [sys.executable, "-m"]
+    workspace = ["--workspace", str(_WORKSPACE)] if _WORKSPACE.exists() else ["-m", "wanderbricks_assets.definitions"]
+    return [
+        Server(
+            "Dagster UI",
+            [*python, "dagster_webserver", "--host", host, "--port", str(port), *workspace],
+            f"http://{host}:{port}",
+        ),
+        Server("Daemon", [*python, "dagster._daemon", "run", *workspace]),
+        Server(
+            "MLflow UI",
+            [
+                *python, "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1",
+                "--backend-store-uri", settings.tracking_uri,
+            ],
+            f"http://{host}:{mlflow_port}",
+        ),
+    ]  # fmt: skip
+
+
+def _wait_for(server: Server, process: subprocess.Popen, logs: Path) -> None:
+    for _ in range(_READY_WITHIN):
+        if process.poll() is not None:
+            raise RuntimeError(f"{server.name} ended with code {process.returncode} before it answered; see {logs}")
+        try:
+            with urllib.request.urlopen(server.address, timeout=5):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(1)
+    raise RuntimeError(f"{server.name} did not answer at {server.address} within {_READY_WITHIN} s; see {logs}")
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def _stop(processes) -> None:
+    """Ask every group of processes to end, and end those that do not."""
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+    deadline = time.monotonic() + _STOP_WITHIN
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
