@@ -1,0 +1,246 @@
+"""Revenue by check-in date: what was realized, what was on the books at any origin, and the rows made of both.
+
+An origin is a midnight. Horizon 1 is the day that begins at it, so `ds = origin + horizon - 1 day`; the books at
+"horizon 0" are those of the midnight that ends the day: its realized revenue.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from wanderbricks_assets.gold.as_known import cancelled, versions
+from wanderbricks_assets.gold.exact import exact_sum
+from wanderbricks_assets.models.model import CannotLearn, Tables
+
+HORIZON_DAYS = 90
+ANCHOR = date(2000, 1, 3)  # a Monday: origins and refits are counted from it, so that they are the same next week
+PICKUP_DAYS = 56  # eight of each weekday; on the resort better than 28 (12.4% against 13.1% at 30 days) and than 14
+LEVEL_DAYS = 28
+LONG_DAYS = 112
+LAST_YEAR = 364  # the same weekday a year earlier
+NEARBY_DAYS = 7
+REFIT_DAYS = 28  # distance of the Prophet fits
+MIN_SEASON_DAYS = 91  # before that Prophet sees too little; a year is needed for its yearly season
+_H = np.arange(1, HORIZON_DAYS + 1)
+_DEPTH = HORIZON_DAYS + LEVEL_DAYS  # how long before a day its books are kept
+
+ROW_KEY = ["origin", "ds", "horizon_days"]
+SCALE = ["on_the_books", "pickup_forecast"]
+FEATURES = [
+    "horizon_days",
+    "day_of_week",
+    "holiday_share",
+    "booked",
+    "booked_nearby",
+    "value_per_booking",
+    "pickup_28",
+    "pickup_112",
+    "level_28",
+    "picked_up_7",
+    "picked_up_28",
+    "last_year_pickup",
+    "prophet",
+]
+
+
+@dataclass(frozen=True)
+class Books:
+    """The marketplace's revenue and books as known at a moment, days counted from the first day with a check-in.
+
+    revenue, holiday_share: [days], [days + HORIZON_DAYS].
+    value, bookings: [days + HORIZON_DAYS, _DEPTH + 1], on the books at each horizon before each day. Entries that lie
+    after the moment hold what was known at the moment; rows never look at them.
+    """
+
+    first_day: date
+    revenue: np.ndarray
+    value: np.ndarray
+    bookings: np.ndarray
+    holiday_share: np.ndarray
+
+    @property
+    def days(self) -> int:
+        return len(self.revenue)
+
+    def index(self, day: date) -> int:
+        return (day - self.first_day).days
+
+    def day(self, index: int) -> date:
+        return self.first_day + timedelta(days=int(index))
+
+    def prophet(self, origin: int, days: int = HORIZON_DAYS + REFIT_DAYS) -> np.ndarray:
+        """[days] Prophet's forecast from an origin on, fitted on the days before it."""
+        holiday_share = self.holiday_share[: origin + days]
+        return prophet_forecast(self.first_day, tuple(self.revenue[:origin]), tuple(holiday_share), days)
+
+    def prophet_as_of(self, origin: int) -> np.ndarray:
+        """[HORIZON_DAYS] the forecast of the latest refit at or before the origin; NaN before the first one.
+
+        Refits have fixed dates, so a row is the same in training, in evaluation and when serving, and no fit has seen
+        the origin's future.
+        """
+        age = (origin - self.index(ANCHOR)) % REFIT_DAYS
+        if origin - age < MIN_SEASON_DAYS:
+            return np.full(HORIZON_DAYS, np.nan)
+        return self.prophet(origin - age)[age : age + HORIZON_DAYS]
+
+
+def read_books(tables: Tables, moment: datetime) -> Books:
+    """Read what was known at a moment. Raises CannotLearn when nobody has ever checked in."""
+    daily = tables["fact_booking_daily"]
+    daily = daily.filter(daily.check_in_date < ibis.date(moment.date()))
+    realized = daily.group_by("check_in_date").agg(revenue=exact_sum(daily.total_booking_value))
+    realized = realized.order_by("check_in_date").to_pandas()
+    if realized.empty:
+        raise CannotLearn("fact_booking_daily has no day with a check-in yet: there is no revenue to learn from")
+    first_day = pd.Timestamp(realized.check_in_date.iloc[0]).date()
+    days = (moment.date() - first_day).days
+    revenue = np.zeros(days)
+    revenue[_days_since(first_day, realized.check_in_date)] = realized.revenue
+    value, bookings = _on_the_books(tables["fact_booking_history"], moment, first_day, days + HORIZON_DAYS)
+    holiday = _holiday_share(tables["dim_date"], first_day, days + 2 * HORIZON_DAYS)
+    return Books(first_day, revenue, value, bookings, holiday)
+
+
+def _on_the_books(history: ibis.Table, moment: datetime, first_day: date, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """Value and number of bookings not cancelled, for every day and every horizon before it, from one query.
+
+    Every state of a booking enters the books on the first midnight after it began, and leaves them on the first
+    midnight after the next one began; the books at an origin are the sum of what entered and left until then.
+    """
+    states = versions(history.filter(history.known_at < moment))
+    held = states.filter(~cancelled(states))
+    came = held.select("check_in_date", day=held.known_at.date(), amount=held.total_amount, bookings=1)
+    left = held.filter(held.known_until.notnull())
+    left = left.select("check_in_date", day=left.known_until.date(), amount=-left.total_amount, bookings=-1)
+    changes = came.union(left)
+    changes = changes.group_by("check_in_date", "day").agg(
+        amount=exact_sum(changes.amount), bookings=changes.bookings.sum()
+    )
+    frame = changes.order_by("check_in_date", "day").to_pandas()
+    day = _days_since(first_day, frame.check_in_date)
+    # A change on day c is known at origins from c + 1 on: at horizons up to day - c.
+    horizon = np.minimum(day - _days_since(first_day, frame.day), _DEPTH)
+    inside = (day >= 0) & (day < days) & (horizon >= 0)
+    both = []
+    for amounts in (frame.amount, frame.bookings):
+        books = np.zeros((days, _DEPTH + 1))
+        np.add.at(books, (day[inside], horizon[inside]), amounts.to_numpy(float)[inside])
+        both.append(books[:, ::-1].cumsum(axis=1)[:, ::-1].round(2))
+    return both[0], both[1]
+
+
+def _holiday_share(dim_date: ibis.Table, first_day: date, days: int) -> np.ndarray:
+    """[days] share of the marketplace's countries, of those whose calendar is known, with a public holiday."""
+    shares = (
+        dim_date.filter(dim_date.is_holiday.notnull())
+        .group_by("date")
+        .agg(countries=ibis._.count(), on_holiday=ibis._.is_holiday.sum())
+    )
+    frame = shares.order_by("date").to_pandas()
+    day = _days_since(first_day, frame.date)
+    inside = (day >= 0) & (day < days)
+    result = np.zeros(days)
+    result[day[inside]] = (frame.on_holiday / frame.countries).to_numpy(float)[inside]
+    return result
+
+
+def feature_rows(books: Books, origins: list[int]) -> pd.DataFrame:
+    """One row per origin and horizon 1 to HORIZON_DAYS: ROW_KEY, SCALE, FEATURES, revenue (NaN before it is).
+
+    Amounts among the FEATURES are in units of `pickup_forecast`: the books plus what such days picked up lately
+    (additive pick-up, Weatherford and Kimes 2003), so that they mean the same however large the marketplace is.
+    """
+    return pd.concat([_rows_at(books, origin) for origin in origins], ignore_index=True)
+
+
+def _rows_at(books: Books, origin: int) -> pd.DataFrame:
+    revenue, value = books.revenue, books.value
+    day = origin + _H - 1
+    on_books, bookings = value[day, _H], books.bookings[day, _H]
+    pickup = {span: _pickup(books, origin, span) for span in (LEVEL_DAYS, PICKUP_DAYS, LONG_DAYS)}
+    recent = revenue[max(origin - PICKUP_DAYS, 0) : origin].mean()
+    # Cancellations may outweigh bookings, but a day is not expected to bring less than a twentieth of recent ones.
+    forecast = np.maximum(np.maximum(on_books + pickup[PICKUP_DAYS], recent / 20), 1.0)
+    # Means over days nearby, each at its own horizon at the same origin, at the edges over those there are.
+    nearby = pd.Series(on_books).rolling(2 * NEARBY_DAYS + 1, center=True, min_periods=1).mean().to_numpy()
+    amounts = {
+        "booked": on_books,
+        "booked_nearby": nearby,
+        "pickup_28": pickup[LEVEL_DAYS],
+        "pickup_112": pickup[LONG_DAYS],
+        "level_28": np.full(HORIZON_DAYS, revenue[max(origin - LEVEL_DAYS, 0) : origin].mean()),
+        "picked_up_7": on_books - value[day, _H + 7],
+        "picked_up_28": on_books - value[day, _H + LEVEL_DAYS],
+        "last_year_pickup": _last_year_pickup(books, day),
+        "prophet": books.prophet_as_of(origin),
+    }
+    value_per_booking = np.divide(on_books, bookings, out=np.full(HORIZON_DAYS, np.nan), where=bookings > 0)
+    ds = pd.date_range(books.day(origin), periods=HORIZON_DAYS)
+    known = day < books.days
+    return pd.DataFrame(
+        {
+            "origin": ds[0],
+            "ds": ds,
+            "horizon_days": _H,
+            "on_the_books": on_books,
+            "pickup_forecast": forecast,
+            "day_of_week": ds.dayofweek,
+            "holiday_share": books.holiday_share[day],
+            "value_per_booking": value_per_booking / recent if recent else np.nan,
+            **{name: amount / forecast for name, amount in amounts.items()},
+            "revenue": np.where(known, revenue[np.where(known, day, 0)], np.nan),
+        }
+    )
+
+
+def _pickup(books: Books, origin: int, span: int) -> np.ndarray:
+    """[HORIZON_DAYS] mean of what the last days before the origin picked up from each horizon to their end."""
+    days = slice(max(origin - span, 0), origin)
+    return (books.revenue[days, None] - books.value[days, 1 : HORIZON_DAYS + 1]).mean(axis=0)
+
+
+def _last_year_pickup(books: Books, day: np.ndarray) -> np.ndarray:
+    """[HORIZON_DAYS] what the same weekday last year and the days nearby picked up from the same horizon to their end.
+
+    All those days had ended at the origin: 364 days are more than horizon and days nearby. NaN before the data.
+    """
+    around = day[:, None] - LAST_YEAR + np.arange(-NEARBY_DAYS, NEARBY_DAYS + 1)
+    picked_up = books.revenue[np.maximum(around, 0)] - books.value[np.maximum(around, 0), _H[:, None]]
+    return np.where(around.min(axis=1) >= 0, picked_up.mean(axis=1), np.nan)
+
+
+@lru_cache(maxsize=256)  # training, evaluation and serving ask for the same refits
+def prophet_forecast(
+    first_day: date, revenue: tuple[float, ...], holiday_share: tuple[float, ...], days: int
+) -> np.ndarray:
+    """[days] the days after the revenue, by Prophet (Taylor and Letham 2018): trend, season, holidays.
+
+    revenue: daily, from `first_day`. holiday_share: of those days and the `days` after them.
+    """
+    for name in ("prophet.plot", "prophet", "cmdstanpy"):  # they report every fit
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    from prophet import Prophet
+
+    calendar = pd.DataFrame(
+        {"ds": pd.date_range(first_day, periods=len(revenue) + days), "holiday_share": holiday_share}
+    )
+    model = Prophet(
+        seasonality_mode="multiplicative",
+        weekly_seasonality=True,
+        yearly_seasonality=len(revenue) > LAST_YEAR,
+        daily_seasonality=False,
+        uncertainty_samples=0,
+    )
+    model.add_regressor("holiday_share")
+    model.fit(calendar.head(len(revenue)).assign(y=revenue), seed=0)
+    return np.maximum(model.predict(calendar.tail(days))["yhat"].to_numpy(), 0.0)
+
+
+def _days_since(first_day: date, days: pd.Series) -> np.ndarray:
+    return (pd.to_datetime(days) - pd.Timestamp(first_day)).dt.days.to_numpy()

@@ -1,0 +1,328 @@
+"""The revenue of the next 90 days: what is on the books, what will be picked up, and the season."""
+
+import json
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pandas as pd
+
+from wanderbricks_assets.models.bootstrap import bootstrap_interval
+from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.models.revenue_features import (
+    ANCHOR,
+    FEATURES,
+    HORIZON_DAYS,
+    LAST_YEAR,
+    LEVEL_DAYS,
+    PICKUP_DAYS,
+    ROW_KEY,
+    Books,
+    feature_rows,
+    read_books,
+)
+from wanderbricks_assets.window import midnight
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HORIZONS = (30, 60, 90)
+TRAINING_STEP = 10  # days between training origins: coprime to 7, so that every horizon meets every weekday
+EVALUATION_STEP = 28
+EVALUATION_ORIGINS = 10
+MIN_ORIGINS = 6
+MIN_HISTORY_DAYS = 224
+COVERAGE = 0.8
+BANDS = (7, 30, 60, 90)  # last horizon of each band of the interval
+FOLDS = 4
+FOLD_DAYS = 56
+ROUNDS = 100
+BOOSTER = {
+    "objective": "reg:squarederror",  # of log(revenue / pick-up forecast): a relative error, as the metric's
+    "max_depth": 5,
+    "eta": 0.05,
+    "subsample": 0.7,
+    "colsample_bytree": 0.5,
+    "min_child_weight": 20,
+    "reg_lambda": 50,  # rows of one origin err together, so there is less to learn than rows suggest
+    "tree_method": "hist",
+    "nthread": 1,  # the trees are small, and two threads that share a busy core wait for each other
+}
+
+
+class RevenueForecaster(Model):
+    """Revenue of the marketplace by check-in date for each of the next 90 days, with an 80% interval: XGBoost corrects
+    what is on the books and lately picked up by Prophet's season, the pace, and the pick-up of a year earlier."""
+
+    name = "revenue_forecaster"
+    reads = ("fact_booking_daily", "fact_booking_history", "dim_date")
+    flavours = ("xgboost", "prophet")
+
+    @classmethod
+    def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
+        """One row per origin (every 5 days) and realized day of its horizon: ROW_KEY, SCALE, FEATURES, revenue."""
+        return training_rows(read_books(tables, cutoff))
+
+    def fit(self, training: pd.DataFrame) -> Self:
+        # With a short history last year is known for few rows only: too few to learn what it says.
+        self.features = [name for name in FEATURES if training[name].notna().mean() >= 0.5]
+        self.booster = self._boost(training)
+        self.spread = self._conformal_spread(training)
+        return self
+
+    @classmethod
+    def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
+        books = read_books(tables, moment)
+        return feature_rows(books, [books.days]).drop(columns="revenue")
+
+    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        yhat = self._expected(self.booster, inputs)
+        factor = np.exp(self.spread[_band(inputs["horizon_days"])])
+        return pd.DataFrame(
+            {
+                "ds": inputs["ds"].to_numpy(),
+                "horizon_days": inputs["horizon_days"].to_numpy("int64"),
+                "yhat": yhat,
+                "yhat_lower": yhat / factor,
+                "yhat_upper": yhat * factor,
+                "on_the_books": inputs["on_the_books"].to_numpy(),
+            }
+        )
+
+    @classmethod
+    def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
+        """Mean over anchored origins of the daily MAPE of the next 30 days, fitted anew on what was known at each."""
+        books = read_books(tables, cutoff)
+        rows = forecasts(books, evaluation_origins(books), seed)
+        month = rows[(rows.horizon_days <= 30) & (rows.actual > 0)]
+        errors = _daily_mape(month, "predicted")
+        metric = bootstrap_interval(
+            lambda weights: float(np.average(errors, weights=weights)), np.arange(len(errors)), seed, samples=2000
+        )
+        table = scores(rows).set_index(["method", "metric", "horizon"])["value"]
+        metrics = {f"mape_{days}": table[cls.name, "mape", days] for days in HORIZONS[1:]}
+        metrics |= {f"total_error_{days}": table[cls.name, "total_error", days] for days in HORIZONS}
+        for method in ("seasonal_naive", "prophet", "pickup"):
+            metrics |= {
+                f"{method}_mape{'' if days == 30 else f'_{days}'}": table[method, "mape", days] for days in HORIZONS
+            }
+        calibration, covered = _coverage(rows)
+        return Evaluation(
+            metric=metric,
+            baseline=metrics["seasonal_naive_mape"],
+            calibration=calibration,
+            rows=rows,
+            losses=errors.set_axis([f"origin {origin:%Y-%m-%d}" for origin in errors.index]),
+            metrics={**metrics, "coverage_80": covered, "origins": float(len(errors))},
+        )
+
+    @classmethod
+    def backtest(cls, tables: Tables, origins: list[date], seed: int = 0) -> pd.DataFrame:
+        """The scores of this and of simpler methods at given origins: see models/backtest.py."""
+        last = tables["fact_booking_daily"].check_in_date.max().to_pyarrow().as_py()
+        if last is None:
+            raise CannotLearn("fact_booking_daily is empty: there is nothing to backtest on")
+        books = read_books(tables, midnight(last) + timedelta(days=1))
+        return scores(forecasts(books, sorted(books.index(origin) for origin in origins), seed))
+
+    @property
+    def params(self) -> dict[str, object]:
+        bands = {
+            f"spread_to_day_{last}": round(float(spread), 4) for last, spread in zip(BANDS, self.spread, strict=True)
+        }
+        return {**BOOSTER, "rounds": ROUNDS, "pickup_days": PICKUP_DAYS, "training_step": TRAINING_STEP, **bands}
+
+    def save(self, folder: Path) -> None:
+        self.booster.save_model(folder / "booster.ubj")
+        state = {"seed": self.seed, "features": self.features, "spread": self.spread.tolist()}
+        (folder / "forecaster.json").write_text(json.dumps(state))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        import xgboost
+
+        state = json.loads((folder / "forecaster.json").read_text())
+        model = cls(state["seed"])
+        model.booster = xgboost.Booster({"nthread": BOOSTER["nthread"]}, model_file=folder / "booster.ubj")
+        model.features, model.spread = state["features"], np.array(state["spread"])
+        return model
+
+    @classmethod
+    def figure(cls, evaluation: Evaluation) -> "Figure":
+        """Realized revenue, and the 30-day forecast of every origin with its interval."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 3.5), layout="constrained")
+        axes = figure.add_subplot()
+        rows = evaluation.rows
+        realized = rows.drop_duplicates("ds").sort_values("ds")
+        axes.plot(realized.ds, realized.actual, color="black", linewidth=0.8, label="realized")
+        for number, (_, month) in enumerate(rows[rows.horizon_days <= 30].groupby("origin")):
+            label = "forecast at the origin" if number == 0 else None
+            axes.plot(month.ds, month.predicted, color="tab:blue", linewidth=1, label=label)
+            axes.fill_between(month.ds, month.lower, month.upper, color="tab:blue", alpha=0.2, linewidth=0)
+        axes.set_ylim(0)
+        axes.set_ylabel("revenue by check-in date")
+        axes.set_title(f"daily MAPE {evaluation.metric.value:.1%}, seasonal naive {evaluation.baseline:.1%}")
+        axes.legend(frameon=False)
+        return figure
+
+    def _boost(self, rows: pd.DataFrame):
+        import xgboost
+
+        rows = rows[rows["revenue"] > 0].sort_values(ROW_KEY)
+        label = np.log(rows["revenue"] / rows["pickup_forecast"])
+        return xgboost.train({**BOOSTER, "seed": self.seed}, xgboost.DMatrix(rows[self.features], label), ROUNDS)
+
+    def _expected(self, booster, rows: pd.DataFrame) -> np.ndarray:
+        import xgboost
+
+        correction = booster.predict(xgboost.DMatrix(rows[self.features])).astype(float)
+        return rows["pickup_forecast"].to_numpy() * np.exp(correction)
+
+    def _conformal_spread(self, training: pd.DataFrame) -> np.ndarray:
+        """[bands] the quantile of |log(revenue / forecast)| that covers 80% of past days, each forecast by a model that
+        had not seen it (split conformal, Lei et al. 2018, with folds that only look back)."""
+        first, end = training["ds"].min(), training["ds"].max() + pd.Timedelta(1, "D")
+        folds = []
+        for start in (end - pd.Timedelta(fold * FOLD_DAYS, "D") for fold in range(1, FOLDS + 1)):
+            if (start - first).days < FOLD_DAYS:
+                break
+            in_fold = (training["origin"] >= start) & (training["origin"] < start + pd.Timedelta(FOLD_DAYS, "D"))
+            unseen = training[in_fold & (training["revenue"] > 0)]
+            forecast = self._expected(self._boost(training[training["ds"] < start]), unseen)
+            error = np.abs(np.log(unseen["revenue"] / forecast))
+            folds.append(pd.DataFrame({"band": _band(unseen["horizon_days"]), "error": error}))
+        errors = pd.concat(folds).groupby("band")["error"]
+        # Further ahead is never surer, whatever a thin sample says.
+        return np.maximum.accumulate([_covering_quantile(errors.get_group(band)) for band in range(len(BANDS))])
+
+
+def predict_revenue(
+    model: RevenueForecaster, tables: Tables, moment: datetime, start_date: date, end_date: date
+) -> pd.DataFrame:
+    """The forecast of a range of days, from what was known at `moment`: ds, yhat, yhat_lower, yhat_upper.
+
+    Raises ValueError when the range is not within the 90 days that begin at the moment.
+    """
+    first, last = moment.date(), moment.date() + timedelta(days=HORIZON_DAYS - 1)
+    if not first <= start_date <= end_date <= last:
+        raise ValueError(f"from {start_date} to {end_date}: a forecast made at {moment} covers {first} to {last}")
+    forecast = model.predict(model.inputs(tables, moment))
+    asked = forecast["ds"].between(pd.Timestamp(start_date), pd.Timestamp(end_date))
+    return forecast.loc[asked, ["ds", "yhat", "yhat_lower", "yhat_upper"]].reset_index(drop=True)
+
+
+def training_rows(books: Books) -> pd.DataFrame:
+    """Rows of all origins that are a multiple of TRAINING_STEP days from ANCHOR, realized days only."""
+    if books.days < MIN_HISTORY_DAYS:
+        raise CannotLearn(f"{books.days} days of revenue are known; the forecaster needs at least {MIN_HISTORY_DAYS}")
+    origins = [origin for origin in range(LEVEL_DAYS, books.days) if _anchored(books, origin, TRAINING_STEP)]
+    rows = feature_rows(books, origins)
+    rows = rows[rows["revenue"].notna()].reset_index(drop=True)
+    if not (rows["revenue"] > 0).any():
+        raise CannotLearn(f"no day of {books.days} days has revenue above 0")
+    return rows
+
+
+def evaluation_origins(books: Books) -> list[int]:
+    """The last EVALUATION_ORIGINS anchored origins that have 30 realized days after them and a year before them."""
+    origins = [
+        origin for origin in range(LAST_YEAR, books.days - HORIZONS[0] + 1) if _anchored(books, origin, EVALUATION_STEP)
+    ]
+    if len(origins) < MIN_ORIGINS:
+        needed = LAST_YEAR + MIN_ORIGINS * EVALUATION_STEP + HORIZONS[0]
+        raise CannotLearn(
+            f"{books.days} days of revenue are known, which gives {len(origins)} origins with a year before "
+            f"and 30 days after them; {MIN_ORIGINS} are needed, which {needed} days give"
+        )
+    return origins[-EVALUATION_ORIGINS:]
+
+
+def forecasts(books: Books, origins: list[int], seed: int) -> pd.DataFrame:
+    """What the model and simpler methods said at each origin, each fitted only on the days before it.
+
+    Columns: origin, ds, horizon_days, actual, predicted, lower, upper, seasonal_naive, prophet, pickup, on_the_books.
+    """
+    training = training_rows(books)
+    parts = []
+    for origin in origins:
+        if not MIN_HISTORY_DAYS <= origin < books.days:
+            raise CannotLearn(
+                f"origin {books.day(origin)} has {origin} days of known revenue before it and {books.days - origin} "
+                f"after it; {MIN_HISTORY_DAYS} and 1 are needed"
+            )
+        known = training[training["ds"] < pd.Timestamp(books.day(origin))]
+        rows = feature_rows(books, [origin])
+        predicted = RevenueForecaster(seed).fit(known).predict(rows)
+        day = origin + rows["horizon_days"].to_numpy() - 1
+        year_ago = np.where(day >= LAST_YEAR, books.revenue[np.maximum(day - LAST_YEAR, 0)], np.nan)
+        rows = rows[[*ROW_KEY, "on_the_books"]].assign(
+            actual=rows["revenue"],
+            predicted=predicted["yhat"],
+            lower=predicted["yhat_lower"],
+            upper=predicted["yhat_upper"],
+            seasonal_naive=year_ago,
+            prophet=books.prophet(origin)[:HORIZON_DAYS],  # fitted at this very origin
+            pickup=rows["pickup_forecast"],
+        )
+        parts.append(rows[rows["actual"].notna()])
+    return pd.concat(parts, ignore_index=True)
+
+
+METHODS = {
+    RevenueForecaster.name: "predicted",
+    "seasonal_naive": "seasonal_naive",
+    "prophet": "prophet",
+    "pickup": "pickup",
+}
+
+
+def scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """method, horizon, metric, value: the means over the origins whose whole horizon is realized.
+
+    mape: of the days with revenue. total_error: |forecast of the total / total - 1|.
+    """
+    found = []
+    for horizon in HORIZONS:
+        realized = rows.groupby("origin")["horizon_days"].transform("max") >= horizon
+        span = rows[realized & (rows["horizon_days"] <= horizon)]
+        totals = span.groupby("origin")[["actual", *METHODS.values()]].sum(min_count=horizon)
+        for method, column in METHODS.items():
+            error = _daily_mape(span[span["actual"] > 0], column).mean()
+            total_error = (totals[column] / totals["actual"] - 1).abs().mean()
+            found += [(method, horizon, "mape", error), (method, horizon, "total_error", total_error)]
+    return pd.DataFrame(found, columns=["method", "horizon", "metric", "value"])
+
+
+def _daily_mape(rows: pd.DataFrame, column: str) -> pd.Series:
+    """[origins] the mean absolute percentage error of each origin's days."""
+    return (rows[column] / rows["actual"] - 1).abs().groupby(rows["origin"]).mean()
+
+
+def _coverage(rows: pd.DataFrame) -> tuple[Calibration, float]:
+    """Whether the 80% interval covers 80% of the days: give or take two standard errors (5 points at least)."""
+    covered = rows["actual"].between(rows["lower"], rows["upper"]).groupby(rows["origin"]).mean()
+    share = float(covered.mean())
+    tolerance = max(0.05, 2 * float(covered.std(ddof=1)) / np.sqrt(len(covered)))
+    holds = abs(share - COVERAGE) <= tolerance
+    statement = (
+        f"the 80% interval covered {share:.1%} of the days of {len(covered)} origins; "
+        f"{'within' if holds else 'outside'} the tolerance of {100 * tolerance:.0f} points"
+    )
+    return Calibration(holds, statement), share
+
+
+def _covering_quantile(errors: pd.Series) -> float:
+    """The bound that covers COVERAGE of new errors, with conformal prediction's finite-sample correction."""
+    return float(np.quantile(errors, min(np.ceil((len(errors) + 1) * COVERAGE) / len(errors), 1.0), method="higher"))
+
+
+def _anchored(books: Books, origin: int, step: int) -> bool:
+    return (origin - books.index(ANCHOR)) % step == 0
+
+
+def _band(horizon: Iterable[int]) -> np.ndarray:
+    return np.searchsorted(BANDS, np.asarray(horizon))

@@ -1,0 +1,226 @@
+from datetime import date, timedelta
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+
+from wanderbricks_assets.contracts.predictions import MADE_COLUMNS, REVENUE_FORECAST
+from wanderbricks_assets.models.backtest import backtest, origins_from
+from wanderbricks_assets.models.model import CannotLearn, Model
+from wanderbricks_assets.models.revenue_features import HORIZON_DAYS, feature_rows, read_books
+from wanderbricks_assets.models.revenue_forecaster import (
+    RevenueForecaster,
+    evaluation_origins,
+    predict_revenue,
+    scores,
+    training_rows,
+)
+from wanderbricks_assets.window import midnight
+from wanderbricks_assets_tests.models.booked_market import FIRST_DAY, booked_market, with_noise_from
+
+CUTOFF = midnight(FIRST_DAY + timedelta(days=600))
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, ibis.Table]:
+    return booked_market()
+
+
+@pytest.fixture(scope="module")
+def books(tables):
+    return read_books(tables, CUTOFF)
+
+
+@pytest.fixture(scope="module")
+def training(books) -> pd.DataFrame:
+    return training_rows(books)
+
+
+@pytest.fixture(scope="module")
+def model(training) -> RevenueForecaster:
+    return RevenueForecaster(seed=3).fit(training)
+
+
+@pytest.fixture(scope="module")
+def evaluation(tables):
+    return RevenueForecaster.evaluate(tables, CUTOFF)
+
+
+def test_the_books_at_horizon_0_are_the_realized_revenue(books):
+    np.testing.assert_allclose(books.value[: books.days, 0], books.revenue, atol=0.01)
+
+
+def test_the_books_are_what_was_booked_and_not_cancelled_at_each_origin():
+    history = pd.DataFrame(
+        [
+            # Made on 1 March for 10 March, cancelled on 5 March; another one made on 8 March at midnight and kept.
+            (1, pd.Timestamp(2024, 3, 1, 9), "confirmed", 100.0),
+            (1, pd.Timestamp(2024, 3, 5, 12), "cancelled", 100.0),
+            (2, pd.Timestamp(2024, 3, 8), "confirmed", 70.0),
+        ],
+        columns=["booking_id", "known_at", "status", "total_amount"],
+    ).assign(check_in_date=pd.Timestamp("2024-03-10"))
+    daily = pd.DataFrame(
+        {"check_in_date": pd.to_datetime(["2024-02-01", "2024-03-10"]), "total_booking_value": [1.0, 70.0]}
+    )
+    calendar = pd.DataFrame({"date": [pd.Timestamp("2024-03-10")] * 3, "is_holiday": [True, False, None]})
+    books = read_books(
+        {
+            "fact_booking_history": ibis.memtable(history),
+            "fact_booking_daily": ibis.memtable(daily).mutate(check_in_date=ibis._.check_in_date.date()),
+            "dim_date": ibis.memtable(calendar).mutate(
+                date=ibis._.date.date(), is_holiday=ibis._.is_holiday.cast(bool)
+            ),
+        },
+        midnight(date(2024, 3, 20)),
+    )
+    day = books.index(date(2024, 3, 10))
+
+    def on_the_books(origin: date) -> float:
+        return books.value[day, (date(2024, 3, 10) - origin).days + 1]
+
+    assert on_the_books(date(2024, 3, 1)) == 0, "a booking of the day is not known at the midnight that begins it"
+    assert on_the_books(date(2024, 3, 2)) == 100
+    assert on_the_books(date(2024, 3, 5)) == 100
+    assert on_the_books(date(2024, 3, 6)) == 0
+    assert on_the_books(date(2024, 3, 8)) == 0, "what happens at the origin itself is not known yet"
+    assert on_the_books(date(2024, 3, 9)) == 70
+    assert books.bookings[day, 2] == 1
+    assert books.revenue[day] == 70
+    assert books.holiday_share[day] == 0.5, "a country whose holidays nobody knows does not count"
+
+
+def test_nothing_after_the_cutoff_changes_training_model_or_evaluation(tables, training, model, evaluation):
+    noisy = with_noise_from(tables, CUTOFF)
+    noisy_training = RevenueForecaster.training_set(noisy, CUTOFF)
+    pd.testing.assert_frame_equal(noisy_training, training, check_exact=True)
+    expected = model.predict(RevenueForecaster.inputs(tables, CUTOFF))
+    found = RevenueForecaster(seed=3).fit(noisy_training).predict(RevenueForecaster.inputs(noisy, CUTOFF))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    again = RevenueForecaster.evaluate(noisy, CUTOFF)
+    pd.testing.assert_frame_equal(again.rows, evaluation.rows, check_exact=True)
+    assert again.metric == evaluation.metric
+
+
+def test_a_row_at_an_origin_is_the_same_when_more_of_its_future_is_known(tables, books):
+    origin = books.days - 150
+    then = read_books(tables, midnight(books.day(origin)))
+    known_then = feature_rows(then, [origin]).drop(columns="revenue")
+    pd.testing.assert_frame_equal(feature_rows(books, [origin]).drop(columns="revenue"), known_then, check_exact=True)
+
+
+def test_the_forecast_keeps_to_its_contract(tables, model):
+    forecast = model.predict(RevenueForecaster.inputs(tables, CUTOFF))
+    expected = [column.name for column in REVENUE_FORECAST.columns if column.name not in MADE_COLUMNS]
+    assert list(forecast.columns) == expected
+    assert forecast.notna().all().all()
+    assert forecast.horizon_days.tolist() == list(range(1, HORIZON_DAYS + 1))
+    assert forecast.ds.iloc[0] == pd.Timestamp(CUTOFF)
+    assert (forecast.yhat_lower <= forecast.yhat).all()
+    assert (forecast.yhat <= forecast.yhat_upper).all()
+
+
+def test_a_saved_model_predicts_the_same_to_the_last_bit(tmp_path, tables, model):
+    inputs = RevenueForecaster.inputs(tables, CUTOFF)
+    model.save(tmp_path)
+    pd.testing.assert_frame_equal(
+        RevenueForecaster.load(tmp_path).predict(inputs), model.predict(inputs), check_exact=True
+    )
+
+
+def test_same_data_and_seed_give_the_same_model(training, model):
+    again = RevenueForecaster(seed=3).fit(training.sample(frac=1, random_state=1))
+    assert again.booster.save_raw() == model.booster.save_raw()
+    assert (again.spread == model.spread).all()
+
+
+def test_the_evaluation_beats_the_seasonal_naive_and_names_its_origins(evaluation):
+    assert evaluation.metric.value < evaluation.baseline
+    assert evaluation.metric.lower <= evaluation.metric.value <= evaluation.metric.upper
+    assert len(evaluation.losses) >= 6
+    assert evaluation.losses.mean() == pytest.approx(evaluation.metric.value)
+    assert {"mape_60", "mape_90", "total_error_30", "coverage_80", "seasonal_naive_mape", "prophet_mape"} <= set(
+        evaluation.metrics
+    )
+    assert all(np.isfinite(value) for value in evaluation.metrics.values())
+
+
+def test_next_weeks_evaluation_shares_its_origins_with_this_one(tables, evaluation):
+    earlier = evaluation_origins(read_books(tables, CUTOFF - timedelta(days=7)))
+    books = read_books(tables, CUTOFF)
+    assert len({*earlier} & {*evaluation_origins(books)}) >= len(earlier) - 1
+
+
+def test_mape_is_the_mean_over_origins_of_days_with_revenue():
+    rows = pd.DataFrame(
+        {
+            "origin": np.repeat(pd.to_datetime(["2024-01-01", "2024-02-01"]), 30),
+            "horizon_days": [*range(1, 31)] * 2,
+            "actual": [100.0] * 29 + [0.0] + [200.0] * 30,
+        }
+    )
+    rows["predicted"] = np.where(rows.origin == rows.origin.min(), 110.0, 150.0)
+    rows = rows.assign(seasonal_naive=rows.actual, prophet=0.0, pickup=rows.actual)
+    table = scores(rows).set_index(["method", "metric", "horizon"])["value"]
+    assert table["revenue_forecaster", "mape", 30] == pytest.approx((0.10 + 0.25) / 2)
+    assert table["revenue_forecaster", "total_error", 30] == pytest.approx((abs(3300 / 2900 - 1) + 0.25) / 2)
+    assert table["prophet", "mape", 30] == 1
+    assert np.isnan(table["prophet", "mape", 60]), "an origin without 60 realized days says nothing about 60 days"
+
+
+def test_too_little_history_is_said_and_not_learned_from(tables):
+    early = midnight(FIRST_DAY + timedelta(days=100))
+    with pytest.raises(CannotLearn, match=r"1\d\d days of revenue are known; the forecaster needs at least 224"):
+        RevenueForecaster.training_set(tables, early)
+    with pytest.raises(CannotLearn, match="6 are needed"):
+        RevenueForecaster.evaluate(tables, midnight(FIRST_DAY + timedelta(days=400)))
+    empty = {**tables, "fact_booking_daily": tables["fact_booking_daily"].limit(0)}
+    with pytest.raises(CannotLearn, match="no day with a check-in"):
+        RevenueForecaster.training_set(empty, CUTOFF)
+
+
+def test_less_than_a_year_of_history_is_enough_to_forecast(tables):
+    cutoff = midnight(FIRST_DAY + timedelta(days=240))
+    model = RevenueForecaster().fit(RevenueForecaster.training_set(tables, cutoff))
+    assert model.predict(RevenueForecaster.inputs(tables, cutoff)).yhat.between(500, 50_000).all()
+    assert "last_year_pickup" not in model.features
+
+
+def test_predict_revenue_answers_for_days_within_its_horizon_only(tables, model):
+    first, last = CUTOFF.date() + timedelta(days=3), CUTOFF.date() + timedelta(days=12)
+    forecast = predict_revenue(model, tables, CUTOFF, first, last)
+    assert list(forecast.columns) == ["ds", "yhat", "yhat_lower", "yhat_upper"]
+    assert len(forecast) == 10
+    with pytest.raises(ValueError, match="covers"):
+        predict_revenue(model, tables, CUTOFF, first, CUTOFF.date() + timedelta(days=90))
+
+
+def test_a_backtest_scores_the_methods_at_the_origins_asked_for(tables):
+    found = backtest(RevenueForecaster, tables, origins_from(FIRST_DAY + timedelta(days=500), "month", 2))
+    assert list(found.columns) == ["method", "horizon", "metric", "value"]
+    assert set(found.method) == {"revenue_forecaster", "seasonal_naive", "prophet", "pickup"}
+    assert set(found.horizon) == {30, 60, 90}
+    assert set(found.metric) == {"mape", "total_error"}
+    with pytest.raises(CannotLearn, match="days of known revenue before it"):
+        backtest(RevenueForecaster, tables, [FIRST_DAY])
+
+
+def test_a_model_without_a_backtest_says_so():
+    class Other(Model):
+        name = "other"
+
+    with pytest.raises(NotImplementedError, match="other"):
+        backtest(Other, {}, [])
+
+
+def test_origins_are_a_month_or_a_week_apart():
+    assert origins_from(date(2024, 1, 31), "month", 3) == [date(2024, 1, 31), date(2024, 2, 29), date(2024, 3, 31)]
+    assert origins_from(date(2024, 1, 1), "week", 2) == [date(2024, 1, 1), date(2024, 1, 8)]
+    with pytest.raises(ValueError, match="week"):
+        origins_from(date(2024, 1, 1), "day", 2)
+
+
+def test_the_figure_shows_an_evaluation(evaluation, tmp_path):
+    RevenueForecaster.figure(evaluation).savefig(tmp_path / "figure.png", dpi=60)
+    assert 2_000 < (tmp_path / "figure.png").stat().st_size < 100_000
