@@ -18,12 +18,14 @@ from wanderbricks_assets.simulator import files, small_tables
 from wanderbricks_assets.simulator.event_tables import EVENTS, TRUTH_BY_DATE, TRUTH_BY_MONTH, TRUTH_OF_EVENTS
 from wanderbricks_assets.simulator.geography import geography
 from wanderbricks_assets.simulator.market import Day, Market, step
+from wanderbricks_assets.simulator.sample import simulate_sample
 from wanderbricks_assets.simulator.season import EPOCH, Calendar, day_number
 from wanderbricks_assets.simulator.world import Columns
 
 __all__ = ["Summary", "simulate"]
 
 PROFILES = ("marketplace", "sample")
+SAMPLE_START = date(2022, 12, 8)  # FACT: the first booking of the real sample
 
 
 @dataclass
@@ -62,17 +64,18 @@ def simulate(
         if until <= datetime.fromisoformat(state["until"]):
             return Summary(out, datetime.fromisoformat(state["until"]))
     else:
-        begin = start.date() if start else _three_years_before(until.date())
+        begin = start.date() if start else SAMPLE_START if profile == "sample" else _three_years_before(until.date())
         state = {"profile": profile, "seed": seed, "scale": scale, "start": begin.isoformat()}
         _claim(out, state)
         state["until"] = datetime.combine(begin, datetime.min.time()).isoformat()
         if until <= datetime.fromisoformat(state["until"]):
             raise ValueError(f"until ({until}) must be later than start ({begin})")
     if state["profile"] == "sample":
-        from wanderbricks_assets.simulator.sample import simulate_sample
-
-        return simulate_sample(out, until, state)
-    return _run(out, until, state, progress)
+        summary = Summary(out, until, simulate_sample(out, until, state))
+    else:
+        summary = _run(out, until, state, progress)
+    files.write_state(out, state | {"until": until.isoformat()})
+    return summary
 
 
 def _three_years_before(day: date) -> date:
@@ -131,8 +134,6 @@ def _run(out: Path, until: datetime, state: dict, progress: Callable[[date], Non
             writer.submit(path, _joined, parts)
         for name, make in _small_tables(m, until).items():
             writer.submit(out / f"{name}.parquet", make)
-    state["until"] = until.isoformat()
-    files.write_state(out, state)
     return summary
 
 

@@ -121,7 +121,7 @@ REFERRER_PLANNER = np.array([0.34, 0.36, 0.08, 0.14, 0.08])  # direct, google, f
 REFERRER_DREAMER = np.array([0.18, 0.32, 0.18, 0.10, 0.22])
 
 # --- ASSUMPTION: what a choice weighs (utilities of a multinomial logit; the outside option has 0) ---
-ATTRACTION = -0.40  # level: about a fifth of episodes end in a booking, as 30 views to a booking ask for
+ATTRACTION = -0.56  # level: about a fifth of episodes end in a booking, as 30 views to a booking ask for
 QUALITY, LOCATION, RATING, PHOTOS = 0.35, 0.25, 0.30, 0.20
 SAME_TASTE, LOYALTY, OVERSIZE = 0.5, 0.6, 0.20
 DREAMER = -2.0

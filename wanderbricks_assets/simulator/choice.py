@@ -56,13 +56,11 @@ class Offers:
     kind: np.ndarray
     max_guests: np.ndarray
     value: np.ndarray  # utility that does not depend on price or visitor
-    gamma: np.ndarray  # weight of price
-    level: np.ndarray  # log of the going price for place and type
-    going: np.ndarray  # log of the going price for place, type and size
+    against_budget: np.ndarray  # utility lost per unit of price, held against the usual budget for the place
+    against_others: np.ndarray  # the same, held against the offers in the same place and of the same type
     price: np.ndarray  # at the end of the day
     price_before: np.ndarray
     price_changed: np.ndarray  # seconds since 1970
-    against: np.ndarray  # going price level of the offers in the same place and of the same type, 1 = usual
     weight: np.ndarray  # how often it is looked at
     order: np.ndarray  # properties by destination
     cumulative: np.ndarray  # [properties + 1] of weight in that order
@@ -105,13 +103,11 @@ def offers(properties: Columns, nights: Nights, day: int, destinations: int) -> 
         kind=p["kind"],
         max_guests=p["max_guests"],
         value=value,
-        gamma=p["gamma"],
-        level=p["level"],
-        going=p["going"],
+        against_budget=c.BUDGET_PART * p["gamma"] / np.exp(p["level"]),
+        against_others=(1 - c.BUDGET_PART) * p["gamma"] / (np.exp(p["going"]) * against),
         price=p["price"],
         price_before=p["price_before"],
         price_changed=p["price_changed"],
-        against=against,
         weight=weight,
         order=order,
         cumulative=np.concatenate([[0.0], np.cumsum(weight[order])]),
@@ -205,9 +201,8 @@ def price_slope(offer: Offers, e: Columns, row: np.ndarray, prop: np.ndarray, pr
     it is the own-price elasticity. The price is held against the visitor's budget for the place and against the
     offers around.
     """
-    own = c.BUDGET_PART * e["wealth"][row] / np.exp(offer.level[prop])
-    around = (1 - c.BUDGET_PART) / (np.exp(offer.going[prop]) * offer.against[prop])
-    return -offer.gamma[prop] * e["sensitivity"][row] * price * (own + around)
+    own = offer.against_budget[prop] * e["wealth"][row]
+    return -e["sensitivity"][row] * price * (own + offer.against_others[prop])
 
 
 def acceptance(offer: Offers, e: Columns, row: np.ndarray, prop: np.ndarray) -> np.ndarray:

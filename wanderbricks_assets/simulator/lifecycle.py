@@ -114,7 +114,7 @@ def future(rng: np.random.Generator, b: Columns, trait: np.ndarray, pleasure: np
         booking_updates=updates,
         payments=_payments(rng, b, new, changed, cancelled, ~cancels & ~stuck_pending),
         reviews=_reviews(rng, b, pleasure, check_out, stays),
-        tickets=_tickets(rng, b),
+        tickets=tickets(rng, b),
         release=release,
         cancel=Columns(booking=b["booking"], time=created, probability=probability),
     )
@@ -192,7 +192,8 @@ def _reviews(rng, b: Columns, pleasure: np.ndarray, check_out: np.ndarray, stays
     return Columns({name: values[writes] for name, values in (every | {"words": words, "time": time}).items()})
 
 
-def _tickets(rng, b: Columns) -> Columns:
+def tickets(rng: np.random.Generator, b: Columns) -> Columns:
+    """Some guests write to customer support in the days after booking."""
     n = len(b["time"])
     asks = rng.random(n) < c.TICKETS_PER_BOOKING
     time = b["time"] + (rng.exponential(6.0, n) * c.SECONDS).astype(np.int64)

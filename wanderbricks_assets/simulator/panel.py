@@ -15,10 +15,10 @@ from wanderbricks_assets.simulator import calibration as c
 from wanderbricks_assets.simulator import lifecycle
 from wanderbricks_assets.simulator.choice import Offers, acceptance, choice_sets, episodes, price_slope, utility
 from wanderbricks_assets.simulator.geography import geography
-from wanderbricks_assets.simulator.season import EPOCH, Calendar
+from wanderbricks_assets.simulator.season import EPOCH, Calendar, lead_time_shares
 from wanderbricks_assets.simulator.world import Columns
 
-VISITORS, VISITORS_PER_DESTINATION = 600, 6  # ASSUMPTION: as many as a day can afford
+VISITORS, VISITORS_PER_DESTINATION = 200, 3  # ASSUMPTION: as many as a day can afford
 RATIOS = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0])
 SPENDING_PER_DAY, SPENDING_AT_FIRST, SPENDING_KEPT = 64, 4_000, 366
 MONTH_DAYS = 365.25 / 12
@@ -118,7 +118,7 @@ def _confront(rng: np.random.Generator, offer: Offers, e: Columns, weight: np.nd
     total = np.bincount(row, seen, len(size))
     theta = e["size"] / np.maximum(total, 1e-12)
     most = c.DRAWS / everything  # search shows no more than so many
-    for _ in range(3):
+    for _ in range(2):
         theta = np.minimum(theta, most)
         looks = -np.expm1(-theta[row] * seen)
         theta = theta * e["size"] / np.maximum(np.bincount(row, looks, len(size)), 1e-12)
@@ -143,19 +143,30 @@ def truth_of_day(
     p = draw_panel(rng, m, calendar, offer, rate, registrations, leads)
     bookings = np.zeros(len(offer.order))
     if p is not None:
-        each = p.bookings()
+        each = p.bookings() * _not_outrun(p, len(bookings))
         bookings = np.bincount(p.prop, p.weight[p.row] * each, len(bookings))
         per_visit, spend = (np.bincount(p.row, x, len(p.weight)) for x in (each, each * p.revenue))
         result["arrival_rate"] = _arrivals(m, p, per_visit, spend)
         _remember_spending(rng, m, p, spend)
     result["demand_rate"] = {"prop": np.arange(len(bookings)), "bookings": bookings}
     if monthly:
-        large = draw_panel(rng, m, calendar, offer, rate, registrations, leads, times=4)
+        large = draw_panel(rng, m, calendar, offer, rate, registrations, leads, times=8)
         if large is not None:
             result["price_response"] = _responses(large, len(bookings), offer)
     if today.day == 1:
         result["customer_value"] = _customer_value(m, calendar)
     return result
+
+
+def _not_outrun(p: Panel, properties: int) -> np.ndarray:
+    """[pairs] probability that no guest of the same day takes some of the same nights first.
+
+    Two stays of n nights that begin at random within the usual lead times overlap with probability (2n - 1) times the
+    sum of squared shares of lead times; one of the two is late.
+    """
+    rate = np.bincount(p.prop, p.weight[p.row] * p.bookings(), properties)
+    overlap = (2 * np.mean(c.NIGHTS_BY_DESTINATION) - 1) * (lead_time_shares() ** 2).sum()
+    return np.maximum(1 - 0.5 * overlap * rate, 0.5)[p.prop]
 
 
 def _keep(m, e: Columns) -> np.ndarray:
@@ -195,7 +206,7 @@ def _responses(p: Panel, properties: int, offer: Offers) -> dict[str, np.ndarray
     multiplier = np.where(some, demand / np.where(some, usual, 1.0), np.nan)
     elasticity = np.where(some, pull / np.where(some, usual, 1.0), np.nan)
     # A property nobody in the panel could have is taken to respond as a lone small one would.
-    alone = -offer.gamma * offer.price / np.exp(offer.going)
+    alone = -offer.price * (offer.against_budget + offer.against_others)
     multiplier = np.where(np.isnan(multiplier), np.exp(alone * (RATIOS[:, None] - 1)), multiplier)
     return {
         "prop": np.arange(properties),

@@ -6,7 +6,7 @@ overlap.
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 
 import holidays
 import numpy as np
@@ -21,6 +21,7 @@ def day_number(day: date) -> int:
     return (day - EPOCH).days
 
 
+@cache
 def lead_time_shares() -> np.ndarray:
     """[LONGEST_LEAD + 1] probability of a lead time of 0, 1, 2 ... days before any season; no one books for the same
     day.

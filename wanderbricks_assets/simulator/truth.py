@@ -9,8 +9,8 @@
 | price_response | property x month | property_id; date (first of the month, or first simulated day); base_price; elasticity at that price; multiplier: expected demand at each of RATIOS times the price, relative to demand at the price |
 | customer_value | user x first of month | user_id; as_of; expected_revenue_12m: bookings created in the 12 months from as_of on, without those that will be cancelled, given all hidden traits and whether the user is still there; is_churned: has left for ever |
 
-Expectations come from a panel (see `panel`) and leave out that guests of the same day may want the same nights (1 or 2% of
-bookings). Money is in the marketplace's one currency. The profile "sample" has no truth.
+Expectations come from a panel (see `panel`). A view's probability leaves out that another guest of the same day may take the nights
+first (about 1% of bookings). Money is in the marketplace's one currency. The profile "sample" has no truth.
 """  # noqa: E501
 
 from datetime import date, timedelta
@@ -34,8 +34,8 @@ def _read(out: Path, table: str, filters: list | None = None) -> pd.DataFrame:
         raise ValueError(f"{folder} does not exist: was {out} filled by the simulator with the marketplace profile?")
     files = sorted(folder.rglob("[!.]*.parquet"))
     if filters:
-        return pq.read_table(files, filters=filters, partitioning=None).to_pandas()
-    return pq.read_table(files, partitioning=None).to_pandas()
+        return pq.read_table(files, filters=filters, partitioning=None).to_pandas(date_as_object=False)
+    return pq.read_table(files, partitioning=None).to_pandas(date_as_object=False)
 
 
 def conversion_probability(out: Path) -> pd.DataFrame:
@@ -74,7 +74,7 @@ def elasticity(out: Path, on: date | None = None) -> pd.DataFrame:
     """property_id, elasticity: own-price elasticity of expected bookings at the listed price, latest or as of `on`."""
     rows = price_response(out)
     if on is not None:
-        rows = rows[rows["date"] <= on]
+        rows = rows[rows["date"] <= pd.Timestamp(on)]
     rows = rows.sort_values("date", kind="stable").drop_duplicates("property_id", keep="last")
     return rows[["property_id", "elasticity"]].sort_values("property_id").reset_index(drop=True)
 
@@ -92,7 +92,6 @@ def demand_multiplier(out: Path, property_id: np.ndarray, on: np.ndarray, ratio:
     if ((ratio < RATIOS[0]) | (ratio > RATIOS[-1])).any():
         raise ValueError(f"ratio must be between {RATIOS[0]} and {RATIOS[-1]}, found {ratio.min()} to {ratio.max()}")
     rows = price_response(out)
-    rows["date"] = pd.to_datetime(rows["date"])
     rows["row"] = np.arange(len(rows))
     asked = pd.DataFrame(
         {"property_id": np.asarray(property_id, dtype="int64"), "date": pd.to_datetime(np.asarray(on))}

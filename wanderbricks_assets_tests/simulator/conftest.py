@@ -1,0 +1,31 @@
+"""One small marketplace, filled in one call, that most tests of the simulator look at."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from wanderbricks_assets.simulator import simulate
+from wanderbricks_assets.simulator.event_tables import EVENTS
+
+START = datetime(2024, 1, 1)  # noqa: DTZ001
+UNTIL = datetime(2024, 12, 1, 9)  # noqa: DTZ001
+SCALE = 0.1
+
+
+def read(out: Path, table: str) -> pa.Table:
+    """A table of the folder; event tables get the column `date` of their folders."""
+    if table in EVENTS:
+        hive = ds.partitioning(pa.schema([("date", pa.string())]), flavor="hive")
+        return ds.dataset(out / table, partitioning=hive).to_table()
+    return pq.read_table(out / f"{table}.parquet")
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("market")
+    simulate(out, UNTIL, start=START, scale=SCALE, seed=3)
+    return out
