@@ -253,7 +253,7 @@ def test_the_sparse_profile_has_the_counts_and_dates_of_the_real_sample():
     assert len(bookings) == round(72_247 * 0.05)
     assert len(views) == pytest.approx(500_000 * 0.05, rel=0.01)
     for name in ("booking_updates", "payments", "reviews"):
-        assert len(tables[name]) == pytest.approx(SAMPLE[name] * 0.05, rel=0.03)
+        assert len(tables[name]) == pytest.approx(SAMPLE[name] * 0.05, rel=0.05)
     assert bookings["user"].nunique() == pytest.approx(54_708 * 0.05, rel=0.03)
     day = pd.to_datetime(bookings["time"], unit="s").dt.strftime("%Y-%m-%d")
     assert (day.min(), day.max()) == ("2022-12-08", "2025-07-30")
