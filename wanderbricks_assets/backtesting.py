@@ -1,18 +1,27 @@
-"""Backtests of a home's tables."""
+"""Backtests on the tables of a home."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
 from wanderbricks_assets.models.all import MODELS
+from wanderbricks_assets.models.backtest import backtest, origins_from
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.resources.tables import tables_until
+from wanderbricks_assets.window import midnight
+
+LONGEST_HORIZON = 90  # days after the last origin that must be over
 
 
 @dataclass(frozen=True)
 class BacktestResult:
+    """rows: method, horizon (days), metric, value (percentage errors as fractions)."""
+
     model: str
     origins: list[date]
-    rows: pd.DataFrame  # method, horizon, metric, value
+    rows: pd.DataFrame
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -22,6 +31,22 @@ class BacktestResult:
         }
 
 
-def backtest_home(model: str, count: int, first: date | None, every: str) -> BacktestResult:
-    """Backtest a model on the tables of this home, at `count` origins: from `first` on, or the last ones that are over."""
-    raise NotImplementedError
+def backtest_home(
+    name: str, lake: Lake, source: FilesSource, count: int, first: date | None, every: str
+) -> BacktestResult:
+    """Backtest a model at `count` origins: from `first` on, or the last ones whose 90 days are over.
+
+    Raises ValueError for an unknown model or a home without tables.
+    """
+    if name not in MODELS:
+        raise ValueError(f"there is no model '{name}'; the models are {', '.join(MODELS)}")
+    last = lake.read("fact_booking_daily").check_in_date.max().to_pyarrow().as_py()
+    if last is None:
+        raise ValueError(f"{lake.folder} holds no bookings yet: materialize the gold tables first (`wanderbricks run`)")
+    if first is None:
+        newest = pd.Timestamp(last) - pd.Timedelta(days=LONGEST_HORIZON - 1)
+        first = (newest - pd.DateOffset(months=count - 1)).date()
+    origins = origins_from(first, every, count)
+    model = MODELS[name]
+    tables = tables_until(model.reads, lake, source, moment=midnight(last + timedelta(days=1)))
+    return BacktestResult(name, origins, backtest(model, tables, origins))

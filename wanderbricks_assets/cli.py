@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from wanderbricks_assets.settings import Settings
+from wanderbricks_assets.settings import DAYS_OF_HOURS, Settings
 from wanderbricks_assets.window import midnight
 
 app = typer.Typer(
@@ -67,6 +67,8 @@ def run(
     Exit code 0: all ran and every gate is passed; 2: all ran, some gate failed; 1: something could not run.
     """
     settings = _settings(home, source=source, start=start.date() if start else None)
+    if as_of and settings.hourly_start is None:
+        settings.hourly_start = max(settings.first_day, as_of.date() - timedelta(days=DAYS_OF_HOURS))
     raise typer.Exit(_materialize(settings, as_of or _now()))
 
 
@@ -101,8 +103,15 @@ def backtest(
     """Fit and evaluate a model at past origins beside simpler methods. Registers nothing."""
     _enter(_settings(home))
     from wanderbricks_assets.backtesting import backtest_home
+    from wanderbricks_assets.definitions import defs
+    from wanderbricks_assets.models.model import CannotLearn
 
-    result = backtest_home(model, origins, first.date() if first else None, every)
+    place = {name: defs.resources[name] for name in ("lake", "source")}
+    try:
+        result = backtest_home(model, **place, count=origins, first=first.date() if first else None, every=every)
+    except (ValueError, NotImplementedError, CannotLearn) as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(COULD_NOT_RUN) from error
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2))
         return

@@ -13,7 +13,9 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 _START = datetime.combine(settings().first_day, datetime.min.time())
 
-HOURLY = dg.HourlyPartitionsDefinition(start_date=_START)
+# The hours in which events of the source happened, and the hours that features are kept for.
+SOURCE_HOURS = dg.HourlyPartitionsDefinition(start_date=_START)
+HOURLY = dg.HourlyPartitionsDefinition(start_date=datetime.combine(settings().first_hourly_day, datetime.min.time()))
 DAILY = dg.DailyPartitionsDefinition(start_date=_START)
 # Weeks start on Monday; the week's end is the training cutoff.
 WEEKLY = dg.WeeklyPartitionsDefinition(start_date=_START, day_offset=1)
@@ -34,11 +36,12 @@ def run_window(context: dg.AssetExecutionContext) -> Window:
 
 
 def window_of(partitions: dg.TimeWindowPartitionsDefinition, keys: dg.PartitionKeyRange) -> Window:
-    """The time that a range of partitions covers; the first partition of all opens it to the past."""
+    """The time that a range of partitions covers; the first day of all opens it to the past."""
     start = partitions.time_window_for_partition_key(keys.start).start
     end = partitions.time_window_for_partition_key(keys.end).end
     first = partitions.get_first_partition_window()
-    return Window(_naive(start), _naive(end), opens=first is not None and start <= first.start)
+    opens = partitions is not HOURLY and first is not None and start <= first.start
+    return Window(_naive(start), _naive(end), opens)
 
 
 def _naive(moment: datetime) -> datetime:

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 YEARS_OF_HISTORY = 3
+DAYS_OF_HOURS = 548
 DEFAULT_HOME = Path(".wanderbricks")
 
 
@@ -23,6 +24,10 @@ class Settings(BaseSettings):
     home: Path = Field(DEFAULT_HOME, description="folder of this installation's lake, MLflow and Dagster storage")
     source: Path | None = Field(None, description="folder of source tables; <home>/source when not given")
     start: date | None = Field(None, description="first day of history; by default three years before the first run")
+    hourly_start: date | None = Field(
+        None,
+        description=f"first day that hourly features are kept for; by default {DAYS_OF_HOURS} days before the first run",
+    )
     seed: int = Field(0, description="seed of every random choice in training")
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server; <home>/mlflow.db when not given")
@@ -64,12 +69,18 @@ class Settings(BaseSettings):
     def first_day(self) -> date:
         return self.start or default_start()
 
+    @property
+    def first_hourly_day(self) -> date:
+        """A year and a half of hours: no model looks at older ones, and each costs an event in Dagster's log."""
+        return self.hourly_start or max(self.first_day, _today() - timedelta(days=DAYS_OF_HOURS))
+
     def save(self) -> None:
         """Keep what defines this home, so that `wanderbricks up` and the UI see what `wanderbricks run` saw.
 
         Raises ValueError when the home was made with another source or start: its tables would mix two histories.
         """
         wanted = {"source": str(self.source_folder), "start": self.first_day.isoformat()}
+        wanted["hourly_start"] = self.first_hourly_day.isoformat()
         file = self.home / "settings.json"
         if file.exists():
             for name, saved in json.loads(file.read_text()).items():
@@ -98,7 +109,11 @@ class _SavedSettings(PydanticBaseSettingsSource):
 
 def default_start() -> date:
     """Three years before today: the clock decides about data only here, and only until the home has been made."""
-    return datetime.now(UTC).date() - timedelta(days=round(YEARS_OF_HISTORY * 365.25))
+    return _today() - timedelta(days=round(YEARS_OF_HISTORY * 365.25))
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 @cache

@@ -28,7 +28,7 @@ def engagement_features(page_views: Table, clickstream: Table, bookings: Table, 
     hourly = both.group_by("property_id", "period").agg(
         **{name: both[name].sum() for name in (*_HOUR, *_SUMS)}, time_on_page=both.time_on_page.max()
     )
-    so_far = ibis.window(group_by=hourly.property_id, order_by=hourly.period)
+    so_far = ibis.cumulative_window(group_by=hourly.property_id, order_by=hourly.period)
     rows = hourly.mutate(**{name: hourly[name].sum().over(so_far) for name in _SUMS})
     rows = rows.filter(hours.contains(rows.period))
     return rows.mutate(

@@ -30,7 +30,7 @@ def as_of(
         rows.select(entity, at=moment, available_at=ibis.null("timestamp")).distinct()
     )
     # Available at the very moment counts, so feature rows come before the rows that ask.
-    so_far = ibis.window(group_by=entity, order_by=["at", marks.available_at.isnull()])
+    so_far = ibis.cumulative_window(group_by=entity, order_by=["at", marks.available_at.isnull()])
     latest = marks.mutate(latest=marks.available_at.max().over(so_far))
     latest = latest.filter(latest.available_at.isnull()).select(entity, "at", "latest")
     if time_to_live is not None:

@@ -25,7 +25,7 @@ def property_features(
     rows = _add(rows, _nights_sold(fact_booking_history, days))
     rows = _add(rows, _ratings(reviews, listings, days))
     rows = _add(rows, _photos(property_images, listings, days))
-    by_time = ibis.window(group_by=rows.property_id, order_by=rows.feature_date)
+    by_time = ibis.cumulative_window(group_by=rows.property_id, order_by=rows.feature_date)
     rated = rows.reviews.fill_null(0).sum().over(by_time)
     others = ibis.window(group_by=[rows.destination_id, rows.property_type, rows.feature_date])
     prices, priced = exact(rows.base_price).sum().over(others), rows.base_price.count().over(others)

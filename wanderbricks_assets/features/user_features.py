@@ -24,7 +24,7 @@ def user_features(dim_user: Table, fact_booking_history: Table, days: Window) ->
     daily = changes.group_by("user_id", "feature_date").agg(
         **{name: changes[name].sum() for name in columns}, last_booking=changes.last_booking.max()
     )
-    so_far = ibis.window(group_by=daily.user_id, order_by=daily.feature_date)
+    so_far = ibis.cumulative_window(group_by=daily.user_id, order_by=daily.feature_date)
     rows = daily.mutate(
         **{name: daily[name].sum().over(so_far) for name in columns},
         last_booking=daily.last_booking.max().over(so_far),
