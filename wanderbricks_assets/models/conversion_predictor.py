@@ -1,0 +1,297 @@
+"""How likely a view of a property's page is to become a booking, and what speaks for and against it."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from ibis import Table
+
+from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated, Classifier, log_loss, sigmoid
+from wanderbricks_assets.models.conversion_evaluation import measured, past_conversion, reliability_and_roc
+from wanderbricks_assets.models.conversion_features import (
+    CATEGORIES,
+    FLAGS,
+    KEYS,
+    LABEL,
+    LABEL_SPAN,
+    LOOK_BACK,
+    NUMBERS,
+    READS,
+    believed_views,
+    user_share,
+    view_features,
+    with_label,
+)
+from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAINING_SPAN = timedelta(weeks=20)
+TRAINING_VIEWS = (
+    150_000  # at most, by drawing users: more rows move no metric by as much as its interval (docs/models.md)
+)
+FEWEST_CONVERSIONS = 100  # views that became bookings, in the training set and in the evaluated rows
+TEST_SPAN = timedelta(weeks=6)
+TEST_USERS = 0.3  # share of users that an evaluation keeps out of training
+FIRST_MONDAY = datetime(2000, 1, 3)  # noqa: DTZ001 (naive UTC): evaluated weeks are whole weeks counted from here
+SCORED_SPAN = timedelta(days=7)  # views this old and younger are scored
+# In the order of time: fit, then choose between the candidates, then calibrate.
+CHOICE_FROM, CALIBRATION_FROM = 0.65, 0.8
+ENSEMBLE = 10  # members for the interval
+RARE = 0.005  # categories of a smaller share of the views are counted together
+NORMAL_90 = 1.645  # two-sided 90% quantile of the normal distribution
+
+
+class ConversionPredictor(Model):
+    """The probability that a user books a property within 7 days of viewing its page.
+
+    Logistic regression and gradient boosting are both fitted; the better by log loss on later weeks is calibrated on
+    still later ones and kept. The interval comes from members fitted on half of the users each.
+    """
+
+    name: ClassVar[str] = "conversion_predictor"
+    reads: ClassVar[tuple[str, ...]] = READS
+    flavours: ClassVar[tuple[str, ...]] = ("xgboost",)
+
+    @classmethod
+    def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
+        """One row per view of the last weeks whose label is known: KEYS, FEATURES and `converted`."""
+        return _labelled(tables, cutoff, below=1.0)
+
+    def fit(self, training: pd.DataFrame) -> Self:
+        training = training.sort_values(["viewed_at", "view_id"], ignore_index=True)
+        self.levels = {name: _levels(training[name]) for name in CATEGORIES}
+        self.columns = _columns(self.levels)
+        x, y, users = self._matrix(training), training[LABEL].to_numpy(), training["user_id"].to_numpy()
+        when = training["viewed_at"]
+        choice, calibration = when.quantile(CHOICE_FROM), when.quantile(CALIBRATION_FROM)
+        # A label looks LABEL_SPAN ahead: a later slice must not begin before the labels of the first are known.
+        first = (when < choice - LABEL_SPAN).to_numpy()
+        second = ((when >= choice) & (when < calibration)).to_numpy()
+        third = (when >= calibration).to_numpy()
+        for what, rows in (("fit", first), ("choose between", second), ("calibrate", third)):
+            if len(np.unique(y[rows])) < 2:
+                raise CannotLearn(f"{rows.sum():,} views to {what} the models hold {y[rows].sum():,} conversions")
+        fitted = {kind: classifier.fit(x[first], y[first], self.seed) for kind, classifier in CLASSIFIERS.items()}
+        self.candidates = {kind: Calibrated.on(classifier, x[third], y[third]) for kind, classifier in fitted.items()}
+        self.choice_log_loss = {
+            kind: float(log_loss(y[second], sigmoid(classifier.logit(x[second]))).mean())
+            for kind, classifier in fitted.items()
+        }
+        kind = min(self.choice_log_loss, key=self.choice_log_loss.get)
+        self.chosen = self.candidates[kind]
+        self.members = self._ensemble(CLASSIFIERS[kind], (x, y, users), first, third)
+        self.medians = training[list(NUMBERS)].median().to_dict()
+        return self
+
+    @classmethod
+    def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
+        """The latest view of every user and property in the last 7 days, unless the user has booked it since."""
+        start = moment - SCORED_SPAN
+        views = believed_views(tables["page_views"], start - LOOK_BACK, moment)
+        frame = view_features(views, tables, start, moment)
+        frame = frame.drop_duplicates(["user_id", "property_id"], keep="last", ignore_index=True)
+        frame = with_label(frame, tables["fact_booking_history"], views, moment)
+        return frame[frame[LABEL] == 0].drop(columns=LABEL).reset_index(drop=True)
+
+    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        probability, lower, upper = self.probability(inputs)
+        return pd.DataFrame(
+            {
+                "property_id": inputs["property_id"].to_numpy(),
+                "user_id": inputs["user_id"].to_numpy(),
+                "conversion_probability": probability,
+                "confidence_interval": np.column_stack([lower, upper]).tolist(),
+                "top_factors": self._top_factors(inputs),
+            }
+        )
+
+    def probability(self, inputs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[rows] the probability and the ends of its 90% interval: how far other users would have moved it."""
+        x = self._matrix(inputs)
+        logit = self.chosen.logit(x)
+        spread = NORMAL_90 * np.std([member.logit(x) for member in self.members], axis=0, ddof=1)
+        return sigmoid(logit), sigmoid(logit - spread), sigmoid(logit + spread)
+
+    def impacts(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """[rows, factors] what each factor adds to the probability, and `base`; a row sums to the probability.
+
+        The factors' contributions to the log odds, brought to probability by one number per row: the slope of the line
+        from the base to the probability.
+        """
+        parts = self.chosen.slope * self.chosen.classifier.contributions(self._matrix(inputs))
+        base = parts[:, -1] + self.chosen.intercept
+        factors = pd.DataFrame(parts[:, :-1], columns=self.columns, index=inputs.index)
+        factors = factors.T.groupby([_factor(name) for name in self.columns], sort=False).sum().T
+        total = factors.sum(axis=1).to_numpy()
+        flat = np.abs(total) < 1e-9
+        start = sigmoid(base)
+        slope = np.where(flat, start * (1 - start), (sigmoid(base + total) - start) / np.where(flat, 1.0, total))
+        return factors.mul(slope, axis=0).assign(base=start)
+
+    @classmethod
+    def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
+        """Fit on what was known TEST_SPAN earlier, without the test users; measure their views of the weeks since."""
+        weeks = (cutoff - LABEL_SPAN - FIRST_MONDAY) // timedelta(weeks=1)
+        end = FIRST_MONDAY + weeks * timedelta(weeks=1)
+        start = end - TEST_SPAN
+        model = cls(seed).fit(_labelled(tables, start, below=1 - TEST_USERS))
+        views = believed_views(tables["page_views"], start - LOOK_BACK, end)
+        views = views.filter(user_share(views.user_id) >= 1 - TEST_USERS)
+        test = with_label(view_features(views, tables, start, end), tables["fact_booking_history"], views, cutoff)
+        _check_labels(test, tables, (start, end), cutoff)
+        probability, lower, upper = model.probability(test)
+        rows = test[KEYS].assign(
+            actual=test[LABEL],
+            predicted=probability,
+            lower=lower,
+            upper=upper,
+            baseline=past_conversion(tables, start - TRAINING_SPAN, start, test["property_id"]),
+            **{kind: sigmoid(each.logit(model._matrix(test))) for kind, each in model.candidates.items()},
+        )
+        return measured(rows, seed)
+
+    @property
+    def params(self) -> dict[str, object]:
+        figures = {f"choice_log_loss_{kind}": value for kind, value in self.choice_log_loss.items()}
+        calibration = {"calibration_slope": self.chosen.slope, "calibration_intercept": self.chosen.intercept}
+        return {"chosen": self.chosen.classifier.kind, "members": len(self.members), **figures, **calibration}
+
+    def save(self, folder: Path) -> None:
+        saved = {
+            "seed": self.seed,
+            "kind": self.chosen.classifier.kind,
+            "levels": self.levels,
+            "medians": self.medians,
+            "choice_log_loss": self.choice_log_loss,
+            "calibration": [[each.slope, each.intercept] for each in (self.chosen, *self.members)],
+        }
+        (folder / "conversion.json").write_text(json.dumps(saved, indent=2))
+        for number, each in enumerate((self.chosen, *self.members)):
+            place = folder / f"classifier_{number}"
+            place.mkdir()
+            each.classifier.save(place)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        saved = json.loads((folder / "conversion.json").read_text())
+        model = cls(saved["seed"])
+        model.levels, model.medians = saved["levels"], saved["medians"]
+        model.choice_log_loss = saved["choice_log_loss"]
+        model.columns = _columns(model.levels)
+        kind = CLASSIFIERS[saved["kind"]]
+        model.chosen, *model.members = (
+            Calibrated(kind.load(folder / f"classifier_{number}"), *platt)
+            for number, platt in enumerate(saved["calibration"])
+        )
+        model.candidates = {kind.kind: model.chosen}
+        return model
+
+    @classmethod
+    def figure(cls, evaluation: Evaluation) -> "Figure":
+        return reliability_and_roc(evaluation)
+
+    def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
+        """[rows, columns] of float64: numbers, flags, and one column per level of each category."""
+        levels = {
+            f"{name}={level}": frame[name].where(frame[name].isin(known), "other") == level
+            for name, known in self.levels.items()
+            for level in known
+        }
+        return pd.concat([frame[[*NUMBERS, *FLAGS]], pd.DataFrame(levels, index=frame.index)], axis=1).to_numpy(
+            "float64"
+        )
+
+    def _ensemble(
+        self, kind: type[Classifier], data: tuple[np.ndarray, np.ndarray, np.ndarray], fit: np.ndarray, late: np.ndarray
+    ) -> list[Calibrated]:
+        """Members that saw other users. A random half without replacement varies as much as a bootstrap sample of the
+        whole (Buja and Stuetzle 2006) and costs half as much; so does the half that calibrates."""
+        x, y, users = data
+        known, user = np.unique(users, return_inverse=True)
+        rng = np.random.default_rng(self.seed)
+        members = []
+        for number in range(ENSEMBLE):
+            half = (rng.permutation(len(known)) < len(known) / 2)[user]
+            if min(np.unique(y[rows & half]).size for rows in (fit, late)) < 2:
+                raise CannotLearn(f"half of {len(known):,} users hold no conversion to learn an interval from")
+            member = kind.fit(x[fit & half], y[fit & half], self.seed + number + 1)
+            members.append(Calibrated.on(member, x[late & half], y[late & half]))
+        return members
+
+    def _top_factors(self, inputs: pd.DataFrame, count: int = 3) -> list[list[dict[str, object]]]:
+        impacts = self.impacts(inputs).drop(columns="base")
+        names = pd.DataFrame({factor: self._spoken(factor, inputs) for factor in impacts.columns}, index=inputs.index)
+        most = np.argsort(-impacts.abs().to_numpy(), axis=1, kind="stable")[:, :count]
+        factors = np.take_along_axis(names.to_numpy(), most, axis=1)
+        values = np.take_along_axis(impacts.to_numpy(), most, axis=1)
+        return [
+            [{"factor": factor, "impact": float(value)} for factor, value in zip(*row, strict=True)]
+            for row in zip(factors, values, strict=True)
+        ]
+
+    def _spoken(self, factor: str, inputs: pd.DataFrame) -> pd.Series | np.ndarray:
+        """[rows] the plain name of a factor: low_price, repeat_customer, mobile_device."""
+        if factor in FLAGS:
+            return np.where(inputs[factor] > 0, *FLAGS[factor])
+        if factor in CATEGORIES:
+            return inputs[factor].str.lower().str.replace(r"\W+", "_", regex=True) + f"_{CATEGORIES[factor]}"
+        leading = next(name for name in NUMBERS if NUMBERS[name] == factor)
+        value = inputs[leading]
+        return np.select(
+            [value.isna(), value > self.medians[leading]], [f"no_{factor}", f"high_{factor}"], f"low_{factor}"
+        )
+
+
+def _labelled(tables: Tables, cutoff: datetime, below: float) -> pd.DataFrame:
+    """The training rows of users whose share is less than `below`, fewer where there are too many."""
+    end = cutoff - LABEL_SPAN
+    start = end - TRAINING_SPAN
+    views = believed_views(tables["page_views"], start - LOOK_BACK, end)
+    share = user_share(views.user_id)
+    count = views.filter((views.viewed_at >= start) & (share < below)).count().execute()
+    views = views.filter(share < below * min(1.0, TRAINING_VIEWS / max(count, 1)))
+    frame = view_features(views, tables, start, end)
+    frame = with_label(frame, tables["fact_booking_history"], views, cutoff)
+    _check_labels(frame, tables, (start, end), cutoff)
+    return frame
+
+
+def _check_labels(frame: pd.DataFrame, tables: Tables, span: tuple[datetime, datetime], cutoff: datetime) -> None:
+    """Raise CannotLearn, saying what the data lacks, where the rows hold too few conversions."""
+    when = "between {:%Y-%m-%d} and {:%Y-%m-%d}".format(*span)
+    views = _reach(tables["page_views"], "timestamp", cutoff)
+    if frame.empty:
+        raise CannotLearn(f"page_views {views}: no view by a known user {when}")
+    converted = int(frame[LABEL].sum())
+    if converted < FEWEST_CONVERSIONS:
+        raise CannotLearn(
+            f"{converted:,} of {len(frame):,} page views {when} were followed by a booking of the same user and "
+            f"property within {LABEL_SPAN.days} days, and {FEWEST_CONVERSIONS} are needed: page_views {views}, "
+            f"bookings {_reach(tables['fact_booking_history'], 'created_at', cutoff)}"
+        )
+
+
+def _reach(table: Table, column: str, cutoff: datetime) -> str:
+    before = table.filter(table[column] < cutoff)
+    first, last = before.aggregate(first=before[column].min(), last=before[column].max()).to_pandas().iloc[0]
+    return f"is empty before {cutoff:%Y-%m-%d}" if pd.isna(first) else f"run from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def _levels(values: pd.Series) -> list[str]:
+    """The levels of a category that are common enough to learn from, and "other" for the rest."""
+    share = values.value_counts(normalize=True)
+    return [*sorted(share.index[share >= RARE]), "other"]
+
+
+def _columns(levels: dict[str, list[str]]) -> list[str]:
+    return [*NUMBERS, *FLAGS, *(f"{name}={level}" for name, known in levels.items() for level in known)]
+
+
+def _factor(column: str) -> str:
+    """The factor that a column of the matrix belongs to."""
+    return NUMBERS.get(column, column.partition("=")[0])

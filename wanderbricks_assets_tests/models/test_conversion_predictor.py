@@ -1,0 +1,267 @@
+from datetime import timedelta
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from wanderbricks_assets.contracts.predictions import CONVERSION_SCORES, MADE_COLUMNS
+from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated
+from wanderbricks_assets.models.conversion_evaluation import expected_calibration_error, measured, past_conversion
+from wanderbricks_assets.models.conversion_features import (
+    KEYS,
+    LABEL,
+    LABEL_SPAN,
+    believed_views,
+    user_share,
+    view_features,
+    with_label,
+)
+from wanderbricks_assets.models.conversion_predictor import TEST_USERS, ConversionPredictor
+from wanderbricks_assets.models.model import CannotLearn
+from wanderbricks_assets_tests.models.browsing_world import (
+    CUTOFF,
+    FIRST,
+    LAST,
+    browsing_world,
+    tables,
+    with_noise_after,
+)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return browsing_world()
+
+
+@pytest.fixture(scope="module")
+def training(world):
+    return ConversionPredictor.training_set(tables(world), CUTOFF)
+
+
+@pytest.fixture(scope="module")
+def model(training):
+    return ConversionPredictor(seed=0).fit(training)
+
+
+@pytest.fixture(scope="module")
+def inputs(world):
+    return ConversionPredictor.inputs(tables(world), CUTOFF)
+
+
+@pytest.fixture(scope="module")
+def evaluation(world):
+    return ConversionPredictor.evaluate(tables(world), CUTOFF, seed=0)
+
+
+def test_nothing_after_the_cutoff_changes_what_is_learned(world, training, model, inputs, evaluation):
+    noisy = tables(with_noise_after(world, CUTOFF))
+    again = ConversionPredictor.training_set(noisy, CUTOFF)
+    assert_frame_equal(again, training, check_exact=True)
+    inputs_again = ConversionPredictor.inputs(noisy, CUTOFF)
+    assert_frame_equal(inputs_again, inputs, check_exact=True)
+    predicted = ConversionPredictor(seed=0).fit(again).predict(inputs_again)
+    assert_frame_equal(predicted, model.predict(inputs), check_exact=True)
+    evaluation_again = ConversionPredictor.evaluate(noisy, CUTOFF, seed=0)
+    assert evaluation_again.metric == evaluation.metric
+    assert evaluation_again.metrics == evaluation.metrics
+    assert_frame_equal(evaluation_again.rows, evaluation.rows, check_exact=True)
+
+
+def test_the_features_of_a_view_know_nothing_after_it(world):
+    moment = CUTOFF - timedelta(weeks=4)
+
+    def features(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+        given = tables(frames)
+        views = believed_views(given["page_views"], FIRST, CUTOFF)
+        rows = view_features(views, given, moment - timedelta(weeks=2), moment + timedelta(weeks=1))
+        return rows[rows["viewed_at"] < moment]
+
+    assert_frame_equal(features(with_noise_after(world, moment)), features(world), check_exact=True)
+
+
+def test_a_view_becomes_a_conversion_by_a_booking_of_the_same_user_and_property_within_seven_days(world):
+    given = tables(world)
+    views = believed_views(given["page_views"], FIRST, CUTOFF - LABEL_SPAN)
+    frame = with_label(views.to_pandas().sort_values("viewed_at"), given["fact_booking_history"], views, CUTOFF)
+    made = world["fact_booking_history"]
+    for view in frame.sample(200, random_state=0).itertuples():
+        same = (made["user_id"] == view.user_id) & (made["property_id"] == view.property_id)
+        gap = made.loc[same, "created_at"] - view.viewed_at
+        assert view.converted == int(((gap >= timedelta(0)) & (gap <= LABEL_SPAN)).any())
+
+
+def test_views_whose_label_is_not_known_yet_are_left_out(training):
+    assert training["viewed_at"].max() < CUTOFF - LABEL_SPAN
+
+
+def test_a_view_delivered_twice_counts_once(world, training):
+    views = world["page_views"]
+    repeated = world | {"page_views": pd.concat([views, views.sample(frac=0.3, random_state=1)])}
+    assert_frame_equal(ConversionPredictor.training_set(tables(repeated), CUTOFF), training, check_exact=True)
+
+
+def test_what_a_user_looked_at_before_does_not_count_the_view_itself():
+    at = pd.Timestamp(CUTOFF) - timedelta(days=20)
+    minutes = [0, 10, 10, 60, 60 * 24 * 7 + 5]  # the last is more than seven days after the first
+    views = pd.DataFrame(
+        {
+            "view_id": range(1, 6),
+            "user_id": 7,
+            "property_id": [1, 1, 2, 1, 1],
+            "device_type": "mobile",
+            "referrer": "google",
+            "timestamp": [at + timedelta(minutes=minute) for minute in minutes],
+        }
+    )
+    given = tables(browsing_world() | {"page_views": views})
+    rows = view_features(believed_views(given["page_views"], FIRST, CUTOFF), given, FIRST + timedelta(weeks=2), CUTOFF)
+    assert rows["view_id"].tolist() == [1, 2, 3, 4, 5]
+    assert rows["views_of_user"].tolist() == [0, 1, 1, 3, 3]
+    assert rows["views_of_property"].tolist() == [0, 1, 0, 2, 2]
+    assert rows["properties_of_user"].tolist() == [0, 1, 1, 2, 1]
+
+
+def test_users_are_the_same_in_every_engine_and_spread_evenly():
+    users = pd.Series(np.arange(1, 10_001))
+    share = user_share(users)
+    in_engine = ibis.memtable(pd.DataFrame({"user_id": users})).mutate(share=user_share(ibis._.user_id)).to_pandas()
+    assert np.allclose(share, in_engine.sort_values("user_id")["share"])
+    assert np.allclose(np.histogram(share, bins=10, range=(0, 1))[0], 1000, atol=20)
+
+
+def test_the_evaluated_users_and_weeks_are_not_those_of_training(evaluation):
+    rows = evaluation.rows
+    assert (user_share(rows["user_id"]) >= 1 - TEST_USERS).all()
+    assert rows["viewed_at"].min().weekday() == 0
+    assert rows["viewed_at"].max() < CUTOFF - LABEL_SPAN
+    assert set(rows) >= {*KEYS, "actual", "predicted"}
+
+
+def test_the_model_finds_what_drives_bookings(evaluation):
+    assert evaluation.metric.lower > evaluation.baseline > 0.5
+    assert evaluation.metric.lower < evaluation.metric.value < evaluation.metric.upper
+
+
+def test_the_same_data_and_seed_give_the_same_model(training, model, inputs):
+    shuffled = training.sample(frac=1, random_state=3)
+    again = ConversionPredictor(seed=0).fit(shuffled).predict(inputs)
+    assert_frame_equal(again, model.predict(inputs), check_exact=True)
+
+
+@pytest.mark.parametrize("kind", list(CLASSIFIERS))
+def test_a_saved_model_predicts_to_the_last_bit_the_same(kind, training, model, inputs, tmp_path):
+    """Of either kind, whichever was chosen."""
+    x, y = model._matrix(training), training[LABEL].to_numpy()
+    one = ConversionPredictor(seed=0)
+    vars(one).update(vars(model))
+    one.chosen = model.candidates[kind]
+    one.members = [Calibrated.on(CLASSIFIERS[kind].fit(x, y, seed), x, y) for seed in (1, 2)]
+    one.save(tmp_path)
+    assert not list(tmp_path.rglob("*.pkl"))
+    again = ConversionPredictor.load(tmp_path)
+    assert_frame_equal(again.predict(inputs), one.predict(inputs), check_exact=True)
+    assert again.params == one.params
+
+
+def test_predictions_are_rows_of_the_contract(model, inputs):
+    predicted = model.predict(inputs)
+    columns = [name for name in CONVERSION_SCORES.schema.names if name not in MADE_COLUMNS]
+    assert list(predicted.columns) == columns
+    schema = ibis.schema({name: CONVERSION_SCORES.schema[name] for name in columns})
+    ibis.memtable(predicted, schema=schema).to_pyarrow()
+    assert not predicted.duplicated(["user_id", "property_id"]).any()
+    assert predicted["conversion_probability"].between(0, 1).all()
+    for lower, probability, upper in zip(
+        *zip(*predicted["confidence_interval"], strict=True), predicted["conversion_probability"], strict=False
+    ):
+        assert lower <= probability or probability <= upper
+
+
+def test_no_views_this_week_give_no_predictions(world, model):
+    views = world["page_views"]
+    quiet = world | {"page_views": views[views["timestamp"] < CUTOFF - timedelta(weeks=2)]}
+    assert model.predict(ConversionPredictor.inputs(tables(quiet), CUTOFF)).empty
+
+
+@pytest.mark.parametrize("kind", list(CLASSIFIERS))
+def test_the_impacts_add_up_to_the_probability(kind, model, inputs):
+    one = ConversionPredictor(seed=0)
+    vars(one).update(vars(model) | {"chosen": model.candidates[kind]})
+    impacts = one.impacts(inputs)
+    assert np.allclose(impacts.sum(axis=1), one.probability(inputs)[0], atol=1e-6)
+
+
+def test_the_top_factors_are_the_greatest_impacts_in_plain_words(model, inputs):
+    predicted, impacts = model.predict(inputs), model.impacts(inputs).drop(columns="base")
+    for row in range(20):
+        stated = [factor["impact"] for factor in predicted["top_factors"][row]]
+        greatest = impacts.iloc[row].loc[lambda values: values.abs().sort_values(ascending=False).index][:3]
+        assert stated == greatest.tolist()
+    spoken = {factor["factor"] for factors in predicted["top_factors"] for factor in factors}
+    assert {"low_price", "high_price", "mobile_device", "desktop_device"} <= spoken
+
+
+def test_a_low_price_speaks_for_a_booking_and_a_mobile_device_against(model, inputs):
+    factors = [factor for factors in model.predict(inputs)["top_factors"] for factor in factors]
+    mean = pd.DataFrame(factors).groupby("factor")["impact"].mean()
+    assert mean["low_price"] > 0 > mean["high_price"]
+    assert mean["desktop_device"] > 0 > mean["mobile_device"]
+
+
+def test_without_views_the_reason_is_that_page_views_is_empty(world):
+    empty = world | {"page_views": world["page_views"].head(0)}
+    with pytest.raises(CannotLearn, match="page_views is empty"):
+        ConversionPredictor.training_set(tables(empty), CUTOFF)
+    with pytest.raises(CannotLearn, match="page_views is empty"):
+        ConversionPredictor.evaluate(tables(empty), CUTOFF)
+
+
+def test_views_after_the_last_booking_are_one_class_only(world):
+    history = world["fact_booking_history"]
+    early = world | {"fact_booking_history": history[history["created_at"] < FIRST + timedelta(days=20)]}
+    with pytest.raises(CannotLearn, match=r"0 of 10,\d+ page views .* bookings run from 2024-01-\d+ to 2024-01-"):
+        ConversionPredictor.training_set(tables(early), CUTOFF)
+
+
+def test_the_figures_are_those_of_their_definitions():
+    """Of 20 views by 20 users, 4 converted; the model ranks 3 of them above all others, and one below 4 of 16."""
+    actual = np.array([1, 1, 1] + [0] * 4 + [1] + [0] * 12)
+    predicted = np.linspace(0.6, 0.03, 20)
+    rows = pd.DataFrame(
+        {
+            "view_id": range(20),
+            "user_id": range(20),
+            "viewed_at": pd.Timestamp(LAST),
+            "actual": actual,
+            "predicted": predicted,
+            "lower": predicted - 0.01,
+            "upper": predicted + 0.01,
+            "baseline": 0.5,
+            **dict.fromkeys(CLASSIFIERS, predicted),
+        }
+    )
+    result = measured(rows, seed=0)
+    assert result.metric.value == pytest.approx(1 - 4 / 64)
+    assert result.baseline == 0.5
+    assert result.metrics["pr_auc"] == pytest.approx((1 + 1 + 1 + 4 / 8) / 4)
+    assert result.metrics["log_loss"] == pytest.approx(
+        -np.mean(np.where(actual == 1, np.log(predicted), np.log(1 - predicted)))
+    )
+    assert result.metrics["mean_interval_width"] == pytest.approx(0.02)
+    assert result.losses.mean() == pytest.approx(result.metrics["log_loss"])
+
+
+def test_the_calibration_error_weighs_bins_by_their_views():
+    bins = pd.DataFrame({"views": [1, 3], "predicted": [0.5, 0.1], "actual": [0.1, 0.2]})
+    assert expected_calibration_error(bins) == pytest.approx((0.4 + 3 * 0.1) / 4)
+
+
+def test_the_baseline_is_the_bookings_per_view_of_the_property(world):
+    views, made = world["page_views"], world["fact_booking_history"]
+    end = FIRST + timedelta(weeks=10)
+    seen = (views["property_id"] == 3) & (views["timestamp"] < end)
+    booked = (made["property_id"] == 3) & (made["created_at"] < end)
+    rate = past_conversion(tables(world), FIRST, end, pd.Series([3]))
+    assert rate[0] == pytest.approx(booked.sum() / seen.sum())
