@@ -16,13 +16,15 @@ def spread(lead: np.ndarray) -> np.ndarray:
     return np.clip(lead - 1.0, 0.0, LONGEST_EPISODE)
 
 
-def still_deciding(lead: np.ndarray, days: float) -> np.ndarray:
-    """Probability that a planner decides more than `days` after the first look (the latest of a Poisson number of
-    sittings).
+def still_deciding(lead: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Probability that a planner decides more than `days` after the first look.
+
+    Sittings are uniform over the spread, and one more than a Poisson number of mean m: so this is the probability
+    that their range exceeds a share x of it, 1 - exp(-m (1 - x)) (1 + m x (1 - x)).
     """
-    span = spread(lead)
-    left = np.where(span > days, 1 - days / np.maximum(span, 1e-9), 0.0)
-    return 1 - np.exp(-MORE_SITTINGS[0] * left)
+    span, more = spread(lead), MORE_SITTINGS[0]
+    x = np.clip(np.where(span > 0, days / np.maximum(span, 1e-9), 1.0), 0.0, 1.0)
+    return 1 - np.exp(-more * (1 - x)) * (1 + more * x * (1 - x))
 
 
 def start_seconds(rng: np.random.Generator, utc_offset: np.ndarray) -> np.ndarray:

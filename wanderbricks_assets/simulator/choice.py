@@ -18,20 +18,20 @@ SLACK = 64  # days the window may run on before it is moved
 
 
 class Nights:
-    """Which nights are sold: a window of days that moves with time."""
+    """Which nights are sold, [days, properties]: a window of days that moves with time."""
 
     def __init__(self, first: int, properties: int):
         self.first = first
-        self.sold = np.zeros((properties, HORIZON + SLACK), dtype=bool)
+        self.sold = np.zeros((HORIZON + SLACK, properties), dtype=bool)
 
     def grow(self, properties: int) -> None:
-        extra = np.zeros((properties - len(self.sold), self.sold.shape[1]), dtype=bool)
-        self.sold = np.concatenate([self.sold, extra])
+        extra = np.zeros((len(self.sold), properties - self.sold.shape[1]), dtype=bool)
+        self.sold = np.concatenate([self.sold, extra], axis=1)
 
     def move_to(self, day: int) -> None:
         passed = day - self.first
         if passed > SLACK:
-            self.sold = np.concatenate([self.sold[:, passed:], np.zeros((len(self.sold), passed), dtype=bool)], axis=1)
+            self.sold = np.concatenate([self.sold[passed:], np.zeros_like(self.sold[:passed])])
             self.first = day
 
     def mark(self, prop: np.ndarray, check_in: np.ndarray, nights: np.ndarray, sold: bool) -> None:
@@ -39,12 +39,13 @@ class Nights:
         for night in range(int(nights.max()) if len(nights) else 0):
             day = check_in + night - self.first
             inside = (nights > night) & (day >= 0)
-            self.sold[prop[inside], day[inside]] = sold
+            self.sold[day[inside], prop[inside]] = sold
 
     def count(self) -> np.ndarray:
-        """[properties, window + 1] sold nights before each day of the window."""
-        result = np.zeros((len(self.sold), self.sold.shape[1] + 1), dtype=np.int16)
-        np.cumsum(self.sold, axis=1, dtype=np.int16, out=result[:, 1:])
+        """[window + 1, properties] sold nights before each day of the window."""
+        result = np.zeros((len(self.sold) + 1, self.sold.shape[1]), dtype=np.int16)
+        for day, sold in enumerate(self.sold):  # much faster than a cumulative sum, as each step is one vector
+            np.add(result[day], sold, out=result[day + 1])
         return result
 
 
@@ -73,7 +74,7 @@ class Offers:
 
     def is_free(self, prop: np.ndarray, check_in: np.ndarray, nights: np.ndarray) -> np.ndarray:
         begin = check_in - self.nights.first
-        return self.sold_before[prop, begin + nights] == self.sold_before[prop, begin]
+        return self.sold_before[begin + nights, prop] == self.sold_before[begin, prop]
 
 
 def visible_rating(properties: Columns) -> np.ndarray:

@@ -132,13 +132,10 @@ def save_market(out: Path, m: Market) -> str:
     for name in TABLES_OF_STATE:
         arrays |= {f"{name}.{column}": values for column, values in getattr(m, name).items()}
     for name in QUEUES:
-        days = sorted(m.queues[name])
-        parts = [part for day in days for part in m.queues[name][day]]
-        if parts:
-            arrays |= {f"queue.{name}.{k}": np.concatenate([part[k] for part in parts]) for k in parts[0]}
+        arrays |= {f"queue.{name}.{column}": values for column, values in m.queues[name].rows().items()}
     arrays["nights.sold"] = np.packbits(m.nights.sold, axis=1)
     numbers = {"seed": m.seed, "scale": m.scale, "first_day": m.first_day, "day": m.day, "next_id": m.next_id}
-    numbers |= {"nights_first": m.nights.first, "nights_width": m.nights.sold.shape[1]}
+    numbers |= {"nights_first": m.nights.first, "properties": len(m.properties)}
     arrays["numbers"] = np.frombuffer(json.dumps(numbers).encode(), dtype=np.uint8)
     name = f"market-{day_name(m.day)}.npz"
 
@@ -159,7 +156,7 @@ def load_market(out: Path, name: str) -> Market:
         return Columns({key[len(prefix) :]: values for key, values in arrays.items() if key.startswith(prefix)})
 
     nights = Nights(numbers["nights_first"], 0)
-    nights.sold = np.unpackbits(arrays["nights.sold"], axis=1, count=numbers["nights_width"]).astype(bool)
+    nights.sold = np.unpackbits(arrays["nights.sold"], axis=1, count=numbers["properties"]).astype(bool)
     queues = {name: Queue() for name in QUEUES}
     for queue_name, queue in queues.items():
         queue.push(table(f"queue.{queue_name}."), 0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from wanderbricks_assets.simulator import calibration as c
 from wanderbricks_assets.simulator.choice import Nights
-from wanderbricks_assets.simulator.world import Columns
+from wanderbricks_assets.simulator.world import Columns, stack
 
 PENDING, CONFIRMED, COMPLETED, CANCELLED = range(4)  # positions in BOOKING_STATUSES
 PAID, REFUNDED, FAILED = range(3)  # positions in PAYMENT_STATUSES
@@ -53,10 +53,6 @@ class Future:
     cancel: Columns
 
 
-def _stack(parts: list[dict[str, np.ndarray]]) -> Columns:
-    return Columns({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-
-
 def future(rng: np.random.Generator, b: Columns, trait: np.ndarray, pleasure: np.ndarray, nights: Nights) -> Future:
     """The lives of bookings `b` (booking, user, prop, time, check_in, nights, guests, amount, price, max_guests).
 
@@ -92,7 +88,7 @@ def future(rng: np.random.Generator, b: Columns, trait: np.ndarray, pleasure: np
 
     confirms = pending & ~stuck_pending & (confirmed < cancelled) & (confirmed <= changed)
     latest = Columns({name: np.where(cancelled > changed, new[name], b[name]) for name in new})
-    updates = _stack(
+    updates = stack(
         [
             update(confirms, CONFIRMED, confirmed, b),
             update(changes, CONFIRMED, changed, new),
@@ -101,7 +97,7 @@ def future(rng: np.random.Generator, b: Columns, trait: np.ndarray, pleasure: np
         ]
     )
     held = {"prop": b["prop"], "time": cancelled}
-    release = _stack(
+    release = stack(
         [
             {key: value[cancels] for key, value in (held | {"check_in": s["check_in"], "nights": s["nights"]}).items()}
             for s in (b, new)
@@ -139,7 +135,7 @@ def _changes(rng, b: Columns, lead: np.ndarray, cancelled: np.ndarray, nights: N
         last_word = max(when[i], cancelled[i] if cancelled[i] < NEVER else 0)
         if arrive * c.SECONDS <= last_word or arrive < nights.first:
             continue
-        calendar = nights.sold[b["prop"][i]]
+        calendar = nights.sold[:, b["prop"][i]]
         begin, old = arrive - nights.first, int(b["check_in"][i]) - nights.first
         span = np.arange(begin, begin + stay)
         mine = (span >= old) & (span < old + b["nights"][i])
@@ -176,7 +172,7 @@ def _payments(rng, b: Columns, new: Columns, changed: np.ndarray, cancelled: np.
             "time": time[rows],
         }
 
-    return _stack(
+    return stack(
         [part(fails, FAILED, paid - 120, 1), part(pays, PAID, paid, 1), part(back, REFUNDED, refunded, -1)],
     )
 

@@ -2,6 +2,7 @@
 day.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,7 @@ from wanderbricks_assets.simulator.world import (
     listings_per_destination,
     new_properties,
     new_users,
+    stack,
     users_before,
 )
 
@@ -28,23 +30,54 @@ QUEUES = ("views", "clicks", "decisions", "booking_updates", "payments", "review
 IDS = ("booking_id", "view_id", "booking_update_id", "payment_id", "review_id")
 
 
-class Queue(dict):
-    """Rows to come, by day since 1970."""
+MONTH = 32  # days: what is far off is first filed by month
+
+
+def _grouped(rows: Columns, by: np.ndarray) -> Iterator[tuple[int, Columns]]:
+    """(value, rows with that value) for each value of `by`; rows keep their order."""
+    if by[0] == by[-1] and (by == by[0]).all():
+        yield int(by[0]), rows
+        return
+    order = np.argsort(by, kind="stable")
+    values, begin = np.unique(by[order], return_index=True)
+    for value, low, high in zip(values.tolist(), begin, [*begin[1:], len(order)], strict=True):
+        yield value, rows.take(order[low:high])
+
+
+class Queue:
+    """Rows to come, by day since 1970. Rows of a day come out in the order in which they were pushed."""
+
+    def __init__(self) -> None:
+        self._days: dict[int, list[Columns]] = {}
+        self._months: dict[int, list[Columns]] = {}
+        self._opened = -1  # months up to this one are filed by day
 
     def push(self, rows: Columns, earliest: int) -> None:
         """Files rows under the day of their `time`; what would be before day `earliest` happens as that begins."""
         if not len(rows):
             return
         rows["time"] = np.maximum(rows["time"], earliest * c.SECONDS)
-        days = rows["time"] // c.SECONDS
-        order = np.argsort(days, kind="stable")
-        found, begin = np.unique(days[order], return_index=True)
-        for day, index in zip(found.tolist(), np.split(order, begin[1:]), strict=True):
-            self.setdefault(day, []).append(rows.take(index))
+        for month, part in _grouped(rows, rows["time"] // (MONTH * c.SECONDS)):
+            if month <= self._opened:
+                self._file(part)
+            else:
+                self._months.setdefault(month, []).append(part)
+
+    def _file(self, rows: Columns) -> None:
+        for day, part in _grouped(rows, rows["time"] // c.SECONDS):
+            self._days.setdefault(day, []).append(part)
 
     def pop_day(self, day: int) -> Columns:
-        parts = self.pop(day, [])
-        return Columns({n: np.concatenate([p[n] for p in parts]) for n in parts[0]}) if parts else Columns()
+        while self._opened < day // MONTH:
+            self._opened = min([*self._months, day // MONTH]) if self._opened < 0 else self._opened + 1
+            for part in self._months.pop(self._opened, ()):
+                self._file(part)
+        return stack(self._days.pop(day, []))
+
+    def rows(self) -> Columns:
+        """All that is waiting, so that pushing it to a new queue gives the same queue."""
+        every = (part for parts in (self._days, self._months) for key in sorted(parts) for part in parts[key])
+        return stack(list(every))
 
 
 @dataclass
@@ -160,7 +193,8 @@ def _set_prices(m: Market, calendar: Calendar) -> None:
         return
     ahead = min(m.day + 30 - calendar.first, calendar.length - 1)
     season = np.log(calendar.smooth[p["destination"][who], ahead])
-    occupancy = m.nights.sold[who, m.day - m.nights.first : m.day - m.nights.first + 30].mean(axis=1)
+    today = m.day - m.nights.first
+    occupancy = m.nights.sold[today : today + 30, who].mean(axis=0)
     price = p["fair"][who] + c.INFLATION * m.years + p["follows_season"][who] * season
     price += p["follows_occupancy"][who] * (occupancy - 0.35) + rng.normal(0.0, c.PRICE_NOISE, len(who))
     time = m.day * c.SECONDS + rng.integers(0, c.SECONDS, len(who))

@@ -20,7 +20,7 @@ from wanderbricks_assets.simulator.world import Columns
 
 VISITORS, VISITORS_PER_DESTINATION = 200, 3  # ASSUMPTION: as many as a day can afford
 RATIOS = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0])
-SPENDING_PER_DAY, SPENDING_AT_FIRST, SPENDING_KEPT = 64, 4_000, 366
+SPENDING_PER_DAY, SPENDING_AT_FIRST, YEAR = 64, 4_000, 365
 MONTH_DAYS = 365.25 / 12
 
 
@@ -189,8 +189,8 @@ def _remember_spending(rng: np.random.Generator, m, p: Panel, spend: np.ndarray)
     index = np.minimum(np.searchsorted(cumulative, rng.random(size) * cumulative[-1]), len(cumulative) - 1)
     kept = (spend * _keep(m, p.e))[index]
     m.spending.append({"user": p.e["user"][index], "day": np.full(size, m.day), "revenue": kept})
-    if m.spending["day"][0] < m.day - SPENDING_KEPT:
-        m.spending = m.spending.take(np.flatnonzero(m.spending["day"] >= m.day - SPENDING_KEPT))
+    if m.spending["day"][0] <= m.day - 2 * YEAR:
+        m.spending = m.spending.take(np.flatnonzero(m.spending["day"] > m.day - 2 * YEAR))
 
 
 def _responses(p: Panel, properties: int, offer: Offers) -> dict[str, np.ndarray]:
@@ -228,7 +228,8 @@ def _traits(users: Columns) -> np.ndarray:
 
 def _revenue_per_episode(m) -> np.ndarray:
     """[users] expected revenue of an episode, not cancelled: a Poisson regression of the panel's exact expectations."""
-    x, y = _traits(m.users.take(m.spending["user"])), m.spending["revenue"]
+    last_year = m.spending.take(np.flatnonzero(m.spending["day"] > m.day - YEAR))
+    x, y = _traits(m.users.take(last_year["user"])), last_year["revenue"]
     level = max(float(y.mean()), 1e-9)
     beta = np.zeros(x.shape[1])
     ridge = np.eye(x.shape[1]) * 2.0
@@ -237,6 +238,16 @@ def _revenue_per_episode(m) -> np.ndarray:
         mean = np.exp(np.clip(x @ beta, -6, 4))
         beta = np.linalg.solve((x * mean[:, None]).T @ x + ridge, x.T @ (y / level - mean + mean * (x @ beta)))
     return level * np.exp(np.clip(_traits(m.users) @ beta, -6, 4))
+
+
+def _trend(m) -> float:
+    """Change of revenue per episode in a year: prices rise, and the more guests there are, the less is free."""
+    day, revenue = m.spending["day"], m.spending["revenue"]
+    now = day > max(m.day - YEAR, m.first_day + YEAR)
+    before = (day > m.first_day) & (day <= m.day - YEAR)
+    if len(np.unique(day[before])) < 90:
+        return float(np.exp(c.INFLATION))
+    return float(revenue[now].mean() / revenue[before].mean())
 
 
 def _customer_value(m, calendar: Calendar) -> dict[str, np.ndarray]:
@@ -252,5 +263,5 @@ def _customer_value(m, calendar: Calendar) -> dict[str, np.ndarray]:
         stays = np.exp(-u["hazard"] * (month + 0.5) / 12)
         episodes_ahead += u["habit"] / 12 * factor[segment] * stays
     churned = u["leaves"] <= m.day
-    revenue = np.where(churned, 0.0, episodes_ahead * _revenue_per_episode(m) * np.exp(c.INFLATION * 0.5))
+    revenue = np.where(churned, 0.0, episodes_ahead * _revenue_per_episode(m) * _trend(m))
     return {"user": np.arange(len(u)), "revenue": revenue, "churned": churned}

@@ -23,6 +23,13 @@ class Columns(dict):
         return Columns({name: values[index] for name, values in self.items()})
 
 
+def stack(parts: list[dict[str, np.ndarray]]) -> Columns:
+    """The rows of all parts, one after another."""
+    if len(parts) == 1:
+        return Columns(parts[0])
+    return Columns({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}) if parts else Columns()
+
+
 def generator(seed: int, day: int, stream: int) -> np.random.Generator:
     """Random numbers for one purpose on one day, so that a day can be simulated again from the state before it."""
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, day, stream])))

@@ -1,5 +1,6 @@
 """One small marketplace, filled in one call, that most tests of the simulator look at."""
 
+import fcntl
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +26,12 @@ def read(out: Path, table: str) -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def market(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("market")
-    simulate(out, UNTIL, start=START, scale=SCALE, seed=3)
+def market(tmp_path_factory, worker_id) -> Path:
+    """Filled once, also when tests run in several processes: who comes second finds the folder already that far."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base if worker_id == "master" else base.parent) / "simulated_market"
+    out.mkdir(exist_ok=True)
+    with (out.parent / "simulated_market.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        simulate(out, UNTIL, start=START, scale=SCALE, seed=3)
     return out
