@@ -157,7 +157,7 @@ QUARANTINE = table(
     C("event_time", "timestamp", "the row's own time", nullable=False),
     C("reason", "string", nullable=False),
     C("row_key", "string", "the row's key, written out", nullable=False),
-    C("row", "string", "the whole row as JSON"),
+    C("row", "string", "the whole row as JSON", nullable=False),
     key="source_table event_time reason row_key row",
     time_column="event_time",
 )

@@ -1,0 +1,298 @@
+"""The lake: a write replaces exactly the rows of its window, whole or not at all."""
+
+import multiprocessing
+import signal
+import time
+from datetime import date, timedelta
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import ibis
+import pytest
+from deltalake import DeltaTable
+
+from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES
+from wanderbricks_assets.contracts.gold import DIM_HOST
+from wanderbricks_assets.contracts.tables import LAKE
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.window import Window
+from wanderbricks_assets_tests.marketplace import at, day, table_of
+from wanderbricks_assets_tests.resources import lake_writers
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(folder=str(tmp_path / "lake"))
+
+
+def days(first: str, last: str | None = None, opens: bool = False) -> Window:
+    return Window.of_days(day(first), day(last or first), opens)
+
+
+def photos(feature_date: str, *counts: int) -> list[dict]:
+    """Rows of property_features, one property per count."""
+    return [
+        {"property_id": key, "feature_date": day(feature_date), "photos_count": count}
+        for key, count in enumerate(counts, start=1)
+    ]
+
+
+def property_features(*rows: dict) -> ibis.Table:
+    return table_of(PROPERTY_FEATURES, *(row | {"available_at": at(f"{row['feature_date']} 00:00")} for row in rows))
+
+
+def held(lake: Lake, window: Window | None = None) -> list[tuple[str, int, int]]:
+    rows = lake.read("property_features", window).to_pyarrow().to_pylist()
+    return sorted((str(row["feature_date"]), row["property_id"], row["photos_count"]) for row in rows)
+
+
+def hours(*rows: tuple[str, int]) -> ibis.Table:
+    return table_of(
+        ENGAGEMENT_FEATURES,
+        *(
+            {
+                "property_id": 1,
+                "feature_hour": at(hour),
+                "view_count": views,
+                "available_at": at(hour) + timedelta(hours=1),
+            }
+            for hour, views in rows
+        ),
+    )
+
+
+def held_hours(lake: Lake, window: Window | None = None) -> list[tuple[str, int]]:
+    rows = lake.read("engagement_features", window).to_pyarrow().to_pylist()
+    return sorted((f"{row['feature_hour']:%Y-%m-%d %H:%M}", row["view_count"]) for row in rows)
+
+
+def test_replacing_a_window_replaces_exactly_its_rows(lake: Lake):
+    three_days = [*photos("2024-01-30", 1, 2), *photos("2024-01-31", 3, 4), *photos("2024-02-01", 5)]
+    assert lake.replace("property_features", property_features(*three_days), days("2024-01-30", "2024-02-01")) == 5
+    replacement = property_features(*photos("2024-01-31", 30), *photos("2024-02-01", 50, 60))
+    assert lake.replace("property_features", replacement, days("2024-01-31", "2024-02-01")) == 3
+    assert held(lake) == [
+        ("2024-01-30", 1, 1),
+        ("2024-01-30", 2, 2),
+        ("2024-01-31", 1, 30),
+        ("2024-02-01", 1, 50),
+        ("2024-02-01", 2, 60),
+    ]
+
+
+def test_replacing_a_window_with_nothing_empties_it_and_leaves_its_neighbours(lake: Lake):
+    three_days = [*photos("2024-01-01", 1), *photos("2024-01-02", 2), *photos("2024-01-03", 3)]
+    lake.replace("property_features", property_features(*three_days), days("2024-01-01", "2024-01-03"))
+    assert lake.replace("property_features", property_features(), days("2024-01-02")) == 0
+    assert held(lake) == [("2024-01-01", 1, 1), ("2024-01-03", 1, 3)]
+
+
+def test_repeating_a_write_changes_nothing(lake: Lake):
+    rows = property_features(*photos("2024-01-01", 1, 2), *photos("2024-01-02", 3))
+    for _ in range(3):
+        lake.replace("property_features", rows, days("2024-01-01", "2024-01-02"))
+    assert held(lake) == [("2024-01-01", 1, 1), ("2024-01-01", 2, 2), ("2024-01-02", 1, 3)]
+
+
+@pytest.mark.parametrize("stray", ["2024-01-01", "2024-01-03"])
+def test_rows_outside_the_window_are_refused_and_change_nothing(lake: Lake, stray: str):
+    lake.replace("property_features", property_features(*photos("2024-01-02", 1)), days("2024-01-02"))
+    version = lake.version("property_features")
+    rows = property_features(*photos("2024-01-02", 9), *photos(stray, 9))
+    with pytest.raises(ValueError, match=f"property_features: rows from .*{stray}.* do not fit the window"):
+        lake.replace("property_features", rows, days("2024-01-02"))
+    assert held(lake) == [("2024-01-02", 1, 1)]
+    assert lake.version("property_features") == version
+
+
+def test_a_table_never_written_is_empty_with_its_columns(lake: Lake):
+    for name, contract in LAKE.items():
+        assert lake.version(name) is None
+        rows = lake.read(name, days("2024-01-01") if contract.time_column else None)
+        assert rows.columns == tuple(contract.schema.names)
+        assert rows.count().to_pyarrow().as_py() == 0
+    assert not Path(lake.folder).exists()
+
+
+def test_the_first_window_is_open_to_the_past(lake: Lake):
+    rows = property_features(*photos("2021-05-03", 1), *photos("2024-01-01", 2))
+    lake.replace("property_features", rows, days("2024-01-01", opens=True))
+    assert held(lake, days("2024-01-01", opens=True)) == [("2021-05-03", 1, 1), ("2024-01-01", 1, 2)]
+    assert held(lake, days("2024-01-01")) == [("2024-01-01", 1, 2)]
+    lake.replace("property_features", property_features(*photos("2024-01-02", 3)), days("2024-01-02"))
+    lake.replace("property_features", property_features(*photos("2022-01-01", 4)), days("2024-01-01", opens=True))
+    assert held(lake) == [("2022-01-01", 1, 4), ("2024-01-02", 1, 3)]
+
+
+def test_a_window_of_hours_ends_before_its_last_instant(lake: Lake):
+    rows = hours(("2024-01-31 22:00", 1), ("2024-01-31 23:00", 2), ("2024-02-01 00:00", 3))
+    whole = Window(at("2024-01-31 22:00"), at("2024-02-01 01:00"))
+    lake.replace("engagement_features", rows, whole)
+    hour = Window(at("2024-01-31 23:00"), at("2024-02-01 00:00"))
+    assert held_hours(lake, hour) == [("2024-01-31 23:00", 2)]
+    lake.replace("engagement_features", hours(("2024-01-31 23:00", 20)), hour)
+    assert held_hours(lake) == [("2024-01-31 22:00", 1), ("2024-01-31 23:00", 20), ("2024-02-01 00:00", 3)]
+    with pytest.raises(ValueError, match="do not fit"):
+        lake.replace("engagement_features", hours(("2024-02-01 00:00", 9)), hour)
+
+
+def test_times_of_microseconds_and_days_come_back_as_they_were_written(lake: Lake):
+    instant = at("2024-01-31 23:59:59.999999")
+    row = {"property_id": 1, "feature_date": day("2024-01-31"), "photos_count": 1, "available_at": instant}
+    lake.replace("property_features", table_of(PROPERTY_FEATURES, row), days("2024-01-31"))
+    found = lake.read("property_features", days("2024-01-31")).to_pyarrow().to_pylist()[0]
+    assert (found["feature_date"], found["available_at"]) == (date(2024, 1, 31), instant)
+
+
+def test_a_table_without_time_is_replaced_whole(lake: Lake):
+    lake.replace("dim_host", table_of(DIM_HOST, {"host_id": 1, "name": "Ana"}, {"host_id": 2, "name": "Rui"}))
+    lake.replace("dim_host", table_of(DIM_HOST, {"host_id": 3, "name": "Eva"}))
+    assert lake.read("dim_host").select("host_id", "name").to_pyarrow().to_pylist() == [{"host_id": 3, "name": "Eva"}]
+
+
+def test_a_table_is_written_by_window_or_whole_but_not_the_other_way(lake: Lake):
+    with pytest.raises(ValueError, match="property_features is written by window"):
+        lake.replace("property_features", property_features())
+    with pytest.raises(ValueError, match="dim_host is written whole"):
+        lake.replace("dim_host", table_of(DIM_HOST), days("2024-01-01"))
+    assert not Path(lake.folder).exists()
+
+
+def test_a_missing_column_is_named_and_nothing_is_written(lake: Lake):
+    lake.replace("property_features", property_features(*photos("2024-01-01", 1)), days("2024-01-01"))
+    rows = property_features(*photos("2024-01-01", 2)).drop("occupancy_30d")
+    with pytest.raises(ValueError, match=r"property_features: columns \['occupancy_30d'\] are missing"):
+        lake.replace("property_features", rows, days("2024-01-01"))
+    assert held(lake) == [("2024-01-01", 1, 1)]
+
+
+def test_reading_a_window_opens_only_the_files_of_the_window(lake: Lake):
+    for text in ("2024-01-01", "2024-01-02", "2024-02-01"):
+        lake.replace("property_features", property_features(*photos(text, 1)), days(text))
+    wanted = {Path(file) for file in DeltaTable(str(Path(lake.folder) / "property_features")).file_uris()}
+    assert len(wanted) == 3
+    spoilt = [file for file in wanted if "2024-01-02" not in str(held_in(file))]
+    for file in spoilt:
+        file.write_bytes(b"not Parquet")
+    assert len(spoilt) == 2
+    assert held(lake, days("2024-01-02")) == [("2024-01-02", 1, 1)]
+    with pytest.raises(Exception, match="Parquet"):
+        held(lake)
+
+
+def held_in(file: Path) -> list[str]:
+    rows = ibis.read_parquet(file, hive_partitioning=False)
+    return [str(found) for found in rows.feature_date.to_pyarrow().to_pylist()]
+
+
+def test_replacing_a_day_leaves_the_files_of_other_months_alone(lake: Lake):
+    for text in ("2024-01-05", "2024-02-05"):
+        lake.replace("property_features", property_features(*photos(text, 1)), days(text))
+    folder = Path(lake.folder) / "property_features"
+    january = set((folder / "month=2024-01").iterdir())
+    lake.replace("property_features", property_features(*photos("2024-02-05", 2)), days("2024-02-05"))
+    assert set((folder / "month=2024-01").iterdir()) == january
+    assert held(lake) == [("2024-01-05", 1, 1), ("2024-02-05", 1, 2)]
+
+
+@pytest.fixture(scope="module")
+def processes() -> BaseContext:
+    """Processes that begin with everything imported: importing Dagster takes longer than all else here."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([lake_writers.__name__])
+    return context
+
+
+@pytest.mark.parametrize("moment", ["with new data on disk", "anywhere"])
+def test_a_writer_killed_in_the_middle_leaves_one_whole_version(lake: Lake, processes: BaseContext, moment: str):
+    january = days("2024-01-01", "2024-01-31")
+    rows = lake_writers.features_of_days(january.first_day, 31, properties=300, mark=0)
+    lake.replace("property_features", rows, january)
+    lake.replace("property_features", property_features(*photos("2024-02-01", 77)), days("2024-02-01"))
+    folder = Path(lake.folder) / "property_features"
+    writer = processes.Process(target=lake_writers.replace_for_ever, args=(lake.folder,))
+    writer.start()
+    try:
+        wait_until((Path(lake.folder) / "alive").exists)
+        if moment == "with new data on disk":
+            wait_until(lambda: files_on_disk(folder) > files_committed(folder))
+    finally:
+        writer.kill()
+        writer.join()
+    assert writer.exitcode == -signal.SIGKILL
+    assert [count for _, count in marks(lake, january)] == [31 * 300]
+    assert held(lake, days("2024-02-01")) == [("2024-02-01", 1, 77)]
+    lake.replace("property_features", property_features(*photos("2024-01-07", 5)), january)
+    assert held(lake) == [("2024-01-07", 1, 5), ("2024-02-01", 1, 77)]
+
+
+def files_on_disk(folder: Path) -> int:
+    return sum(1 for _ in folder.glob("month=2024-01/*.parquet*"))
+
+
+def files_committed(folder: Path) -> int:
+    """Each write to January makes one file there."""
+    return sum(1 for _ in folder.glob("_delta_log/*.json")) - 2
+
+
+def wait_until(happened, seconds: float = 60) -> bool:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+    return True
+
+
+@pytest.fixture(scope="module")
+def contended(tmp_path_factory: pytest.TempPathFactory, processes: BaseContext) -> Path:
+    """Three lakes that two processes wrote to at the same moments, the rows of each marked 1 or 2."""
+    folder = tmp_path_factory.mktemp("contended")
+    january = day("2024-01-01")
+    first, second = [], []
+    for number in range(6):
+        first += [("halves", january, 15), ("days", january + timedelta(days=number), 1)]
+        second += [("halves", january + timedelta(days=15), 15), ("days", january + timedelta(days=30 - number), 1)]
+        same = ("same", january + timedelta(days=3 * number), 3)
+        first.append(same)
+        second.append(same)
+    together = processes.Barrier(2)
+    writers = [
+        processes.Process(
+            target=lake_writers.replace_together,
+            args=(together, [(str(folder / name), start, count) for name, start, count in writes], mark),
+        )
+        for mark, writes in ((1, first), (2, second))
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(timeout=120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    return folder
+
+
+def test_two_processes_writing_different_windows_of_one_table_both_succeed(contended: Path):
+    lake = Lake(folder=str(contended / "halves"))
+    assert lake.version("property_features") == 12  # the table's creation, and six rounds of two
+    assert marks(lake, days("2024-01-01", "2024-01-15")) == [(1, 750)]
+    assert marks(lake, days("2024-01-16", "2024-01-30")) == [(2, 750)]
+
+
+def test_two_processes_writing_one_day_after_the_other_lose_none(contended: Path):
+    lake = Lake(folder=str(contended / "days"))
+    assert marks(lake, days("2024-01-01", "2024-01-06")) == [(1, 300)]
+    assert marks(lake, days("2024-01-26", "2024-01-31")) == [(2, 300)]
+    assert marks(lake) == [(1, 300), (2, 300)]
+
+
+@pytest.mark.parametrize("first", [1, 4, 7, 10, 13, 16])
+def test_of_two_processes_writing_the_same_window_one_wins_whole(contended: Path, first: int):
+    lake = Lake(folder=str(contended / "same"))
+    found = marks(lake, days(f"2024-01-{first:02}", f"2024-01-{first + 2:02}"))
+    assert found in ([(1, 150)], [(2, 150)])
+
+
+def marks(lake: Lake, window: Window | None = None) -> list[tuple[int, int]]:
+    """How many rows each writer's mark has."""
+    rows = lake.read("property_features", window)
+    found = rows.group_by("photos_count").agg(rows=rows.count()).to_pyarrow().to_pylist()
+    return sorted((row["photos_count"], row["rows"]) for row in found)
