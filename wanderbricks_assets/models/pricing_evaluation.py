@@ -1,0 +1,234 @@
+"""How much more the recommended prices would earn, judged by elasticities that had no part in choosing them."""
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from wanderbricks_assets.models.bootstrap import bootstrap_interval
+from wanderbricks_assets.models.elasticity import Elasticities, listing_rate, residuals, response
+from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
+from wanderbricks_assets.models.price_choice import SURE, choose_prices, demand_at
+from wanderbricks_assets.models.price_panel import DAYS, bookings_of_nights, check, nights_of, weekly_panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from wanderbricks_assets.models.pricing_optimizer import PricingOptimizer
+
+ORIGINS = 3
+FIRST_MONDAY = date(
+    2000, 1, 3
+)  # origins are whole blocks of four weeks from here, so that later evaluations share them
+BLOCK = timedelta(days=28)
+BINS = 5
+VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred times
+
+
+def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, seed: int) -> Evaluation:
+    """Half of the listings choose the prices of the other half, whose own response judges them.
+
+    The choosers know nothing from the first origin on: held out are the listings and the dates. The coefficients of the
+    judges are bootstrapped over listings.
+    """
+    history = tables["fact_booking_history"]
+    end = cutoff - timedelta(days=cutoff.weekday())
+    origins = _origins(cutoff)
+    panel = weekly_panel(tables["property_features"], history, end)
+    past = panel[panel.weeks_ago > 0]
+    check(past[past.week < origins[0]])
+    judges, held_out, priced = [], [], []
+    for half in (0, 1):
+        mine = past.property_id % 2 == half
+        model = method(seed).fit(past[~mine & (past.week < origins[0])].reset_index(drop=True))
+        judged = residuals(past[mine].reset_index(drop=True), seed)
+        judges.append(Elasticities.fit(response(judged)))
+        held_out.append(judged.assign(elasticity=model.elasticities.of(judged)[0]))
+        for origin in origins:
+            model.rate = model.rates(past[mine & (past.week < origin)])
+            nights = model.believe(nights_of(panel[panel.property_id % 2 == half], history, origin.date()))
+            nights = pd.concat([nights, choose_prices(nights, model.rails)], axis=1)
+            came = bookings_of_nights(history, origin.date())
+            priced.append(
+                nights.merge(came.rename(columns={"bookings": "came"}), on=["property_id", "target_date"], how="left")
+            )
+    rows = pd.concat(priced, ignore_index=True)
+    judged = pd.concat(held_out, ignore_index=True)
+    lift, steady, judge_elasticity = _lift(rows, judges, seed)
+    calibration, extra = _calibration(judged)
+    pooled, error = _pooled(judges)
+    stays = rows.recommended_price == rows.current_price
+    sold = rows.reason == "kept: already booked"
+    return Evaluation(
+        metric=lift,
+        baseline=0.0,
+        calibration=calibration,
+        rows=_rows(rows, judge_elasticity),
+        losses=_losses(judged, origins),
+        metrics={
+            "elasticity": pooled,
+            "elasticity_lower": pooled - SURE * error,
+            "elasticity_upper": pooled + SURE * error,
+            "naive_elasticity": _naive(past),
+            "lift_if_elasticity_is_constant": steady,
+            "share_of_prices_moved": float((~stays).mean()),
+            "share_of_prices_raised": float((rows.recommended_price > rows.current_price).mean()),
+            "share_already_booked": float(sold.mean()),
+            "share_declined": float((stays & ~sold).mean()),
+            "mean_move": float(np.abs(np.log(rows.recommended_price / rows.current_price)[~stays]).mean()),
+            "expected_over_actual_bookings": float(rows.expected.sum() / max(rows.came.fillna(0).sum(), 1)),
+        }
+        | extra,
+    )
+
+
+def _origins(cutoff: date) -> list[pd.Timestamp]:
+    """The last anchored days whose 30 nights have passed before the cutoff."""
+    blocks = (cutoff - timedelta(days=DAYS) - FIRST_MONDAY) // BLOCK
+    return [pd.Timestamp(FIRST_MONDAY + (blocks - k) * BLOCK) for k in reversed(range(ORIGINS))]
+
+
+def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[Interval, float, np.ndarray]:
+    """(revenue of recommended over current prices - 1, the same at constant elasticity, [rows] judged elasticity)."""
+    half = rows.property_id.to_numpy() % 2
+    first = [rows[half == k].drop_duplicates(["property_id", "week"]) for k in (0, 1)]
+    designs = [judge.design(frame) for judge, frame in zip(judges, first, strict=True)]
+    at = [
+        pd.MultiIndex.from_frame(frame[["property_id", "week"]]).get_indexer(
+            pd.MultiIndex.from_frame(rows.loc[half == k, ["property_id", "week"]])
+        )
+        for k, frame in enumerate(first)
+    ]
+    ids = np.unique(np.concatenate([rows.property_id.unique(), *(judge.listings.index for judge in judges)]))
+    place = np.searchsorted(ids, rows.property_id)
+    ratio = (rows.recommended_price / rows.current_price).to_numpy()
+    expected, free = rows.expected.to_numpy(), rows.free_nights.to_numpy(float)
+    current = rows.current_price.to_numpy() * expected
+
+    def elasticities(weights: np.ndarray) -> np.ndarray:
+        result = np.empty(len(rows))
+        for k, judge in enumerate(judges):
+            coefficients = judge.coefficients(weights[np.searchsorted(ids, judge.listings.index)])
+            result[half == k] = (designs[k] @ coefficients)[at[k]]
+        return result
+
+    def lift(weights: np.ndarray) -> float:
+        demand = demand_at(ratio, elasticities(weights), expected, free)
+        gained = np.bincount(place, rows.recommended_price * demand, len(ids))
+        return float(weights @ gained / (weights @ np.bincount(place, current, len(ids))) - 1)
+
+    judged = elasticities(np.ones(len(ids)))
+    # exp(e' (r - 1)) is r^e for e' = e log(r) / (r - 1).
+    power = judged * np.where(ratio == 1, 1.0, np.log(ratio) / np.where(ratio == 1, 1.0, ratio - 1))
+    steady = (rows.recommended_price * demand_at(ratio, power, expected, free)).sum() / current.sum() - 1
+    return bootstrap_interval(lift, ids, seed), float(steady), judged
+
+
+def _calibration(judged: pd.DataFrame) -> tuple[Calibration, dict[str, float]]:
+    """Do listings that chose nothing respond as the chooser's elasticities say? By price residual, in five bins."""
+    d, h, y = (judged[name].to_numpy() for name in ("price_residual", "expected_bookings", "bookings"))
+    said = h * np.exp(judged.elasticity.to_numpy() * d)
+    bins = np.digitize(d, np.quantile(d, np.linspace(0, 1, BINS + 1)[1:-1]))
+    listing, _ = pd.factorize(judged.property_id)
+    # The slope that is left over, clustered by listing; the score of elasticity.py with the chooser's elasticities in
+    # it.
+    left = np.bincount(listing, (y * np.exp(-judged.elasticity.to_numpy() * d) - h) * d)
+    rest, error = left.sum() / (h @ d**2), np.sqrt(left @ left) / (h @ d**2)
+    observed, predicted = np.bincount(bins, y), np.bincount(bins, said)
+    holds = abs(rest) < VERY_SURE * error
+    statement = (
+        f"on held-out listings the elasticity differs from the predicted by {rest:+.2f} (standard error {error:.2f}); "
+        "bookings over predicted, from the lowest to the highest relative price: "
+        + ", ".join(f"{ratio:.2f}" for ratio in observed / predicted)
+    )
+    curve = {f"observed_response_bin_{k + 1}": float(v) for k, v in enumerate(observed / np.bincount(bins, h))}
+    curve |= {f"predicted_response_bin_{k + 1}": float(v) for k, v in enumerate(predicted / np.bincount(bins, h))}
+    return Calibration(bool(holds), statement), curve | {"elasticity_left_over": float(rest)}
+
+
+def _pooled(judges: list[Elasticities]) -> tuple[float, float]:
+    """Elasticity of the whole and its standard error, from two halves that share no listing."""
+    weight = np.array([1 / judge.standard_error**2 for judge in judges])
+    return float(weight @ [judge.pooled for judge in judges] / weight.sum()), float(weight.sum() ** -0.5)
+
+
+def _naive(past: pd.DataFrame) -> float:
+    """What a slope of bookings on the listing's own price gives when nothing else is accounted for."""
+    centred = past.log_price - past.groupby("property_id").log_price.transform("mean")
+    rate = past.property_id.map(listing_rate(past))
+    return response(past.assign(price_residual=centred, expected_bookings=rate)).pooled
+
+
+def _losses(judged: pd.DataFrame, origins: list[pd.Timestamp]) -> pd.Series:
+    """Poisson deviance of weekly bookings at the chooser's elasticity, by listing and block from the first origin."""
+    rows = judged[judged.week >= origins[0]]
+    mean = rows.expected_bookings * np.exp(rows.elasticity * rows.price_residual)
+    from scipy.special import xlogy
+
+    deviance = 2 * (xlogy(rows.bookings, rows.bookings / mean) - rows.bookings + mean)
+    block = (rows.week - pd.Timestamp(FIRST_MONDAY)).dt.days // BLOCK.days
+    begins = pd.Timestamp(FIRST_MONDAY) + pd.to_timedelta(block * BLOCK.days, unit="D")
+    whole = begins + BLOCK <= judged.week.max() + timedelta(days=7)
+    losses = deviance[whole].groupby([begins[whole], rows.property_id[whole]]).mean()
+    return pd.Series(
+        losses.to_numpy(), index=[f"{begin:%Y-%m-%d} property {listing}" for begin, listing in losses.index]
+    )
+
+
+def _rows(rows: pd.DataFrame, judge_elasticity: np.ndarray) -> pd.DataFrame:
+    """`predicted`, `actual`: bookings of the night made from the origin on, at current prices. A lift has no actual."""
+    return pd.DataFrame(
+        {
+            "origin": rows.week,
+            "property_id": rows.property_id,
+            "target_date": rows.target_date,
+            "destination": rows.destination,
+            "current_price": rows.current_price,
+            "recommended_price": rows.recommended_price,
+            "free_nights": rows.free_nights,
+            "elasticity": rows.elasticity,
+            "elasticity_lower": rows.elasticity - SURE * rows.elasticity_sd,
+            "elasticity_upper": rows.elasticity + SURE * rows.elasticity_sd,
+            "judge_elasticity": judge_elasticity,
+            "predicted_revenue": rows.expected_revenue,
+            "predicted_current_revenue": rows.current_expected_revenue,
+            "reason": rows.reason,
+            "predicted": rows.expected,
+            "actual": rows.came.fillna(0.0),
+        }
+    )
+
+
+def figure(evaluation: Evaluation) -> "Figure":
+    """Left: elasticities by destination with 90% intervals. Right: revenue of one night by price."""
+    from matplotlib.figure import Figure
+
+    rows = evaluation.rows.drop_duplicates(["origin", "property_id"])
+    by_place = rows.groupby("destination")[["elasticity", "elasticity_lower", "elasticity_upper"]].mean()
+    by_place = by_place.sort_values("elasticity")
+    picture = Figure(figsize=(10, max(3.5, 0.17 * len(by_place))), layout="constrained")
+    left, right = picture.subplots(1, 2)
+    place = np.arange(len(by_place))
+    left.hlines(place, by_place.elasticity_lower, by_place.elasticity_upper, color="tab:blue", alpha=0.5)
+    left.plot(by_place.elasticity, place, "o", color="tab:blue", markersize=4)
+    left.axvline(-1, color="grey", linestyle=":")
+    left.axvline(evaluation.metrics["naive_elasticity"], color="tab:red", linestyle="--", label="naive slope")
+    left.set_yticks(place, by_place.index, fontsize=7)
+    left.set_title("Elasticity of a listing, by destination (90% interval)")
+    left.legend(fontsize=7)
+
+    moved = evaluation.rows[evaluation.rows.recommended_price != evaluation.rows.current_price]
+    night = (moved if len(moved) else evaluation.rows).sort_values("predicted_revenue").iloc[-1]
+    ratio = np.linspace(0.5, 2, 100)
+    free = np.array(float(night.free_nights))
+    for name, style in (("elasticity", "-"), ("elasticity_lower", ":"), ("elasticity_upper", ":")):
+        revenue = ratio * night.current_price * demand_at(ratio, night[name], np.array(night.predicted), free)
+        right.plot(ratio * night.current_price, revenue, style, color="tab:blue")
+    right.axvline(night.current_price, color="grey", linestyle=":", label="current price")
+    right.axvline(night.recommended_price, color="tab:green", label="recommended")
+    right.set_title(f"Listing {night.property_id}, night of {night.target_date:%Y-%m-%d}")
+    right.set_xlabel("price of the night")
+    right.set_ylabel("expected revenue")
+    right.legend(fontsize=7)
+    return picture

@@ -1,0 +1,140 @@
+"""What each night of each listing should cost: the price of highest expected revenue, within guard rails."""
+
+import json
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pandas as pd
+
+from wanderbricks_assets.models.elasticity import Elasticities, demand_model, listing_rate, residuals, response
+from wanderbricks_assets.models.model import Evaluation, Model, Tables
+from wanderbricks_assets.models.price_choice import GuardRails, choose_prices
+from wanderbricks_assets.models.price_panel import CONTROLS, DAYS, NIGHTS, check, nights_of, weekly_panel
+from wanderbricks_assets.models.pricing_evaluation import evaluate, figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PRIOR_BOOKINGS = 4.0  # weight of what is usual against what the listing itself had, in bookings
+
+
+class PricingOptimizer(Model):
+    """Elasticities by orthogonal scores (elasticity.py), a rate of bookings by gradient boosting, and guard rails."""
+
+    name = "pricing_optimizer"
+    reads = ("property_features", "fact_booking_history")
+    flavours = ("lightgbm",)
+
+    def __init__(self, seed: int = 0, rails: GuardRails | None = None):
+        super().__init__(seed)
+        self.rails = rails or GuardRails()
+
+    @classmethod
+    def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
+        """One row per listing and week before the cutoff: bookings made, listed price, and what was known before."""
+        history = tables["fact_booking_history"]
+        panel = weekly_panel(tables["property_features"], history, cutoff.date())
+        panel = panel[panel.weeks_ago > 0].reset_index(drop=True)
+        check(panel)
+        return panel
+
+    def fit(self, training: pd.DataFrame) -> Self:
+        self.elasticities = Elasticities.fit(response(residuals(training, self.seed)))
+        rate = listing_rate(training)
+        self.demand = demand_model(training, training.property_id.map(rate).to_numpy(), self.seed)
+        self.rate = self.rates(training)
+        last = _last_year(training)
+        # Nights that one booking brings on the day it is made, the day after ... : [DAYS]
+        per_booking = last[list(NIGHTS)].sum().to_numpy() / max(last.bookings.sum(), 1) / 7
+        self.nights_per_booking = np.repeat(per_booking, 7)[:DAYS]
+        return self
+
+    def rates(self, past: pd.DataFrame) -> pd.Series:
+        """By property_id: the weekly bookings of each listing that its controls scale, as the last year had them."""
+        rate = listing_rate(past)
+        last = _last_year(past)
+        expected = last.property_id.map(rate) * self.demand.predict(last[list(CONTROLS)].to_numpy(float))
+        sums = last.assign(expected=expected).groupby("property_id")[["bookings", "expected"]].sum()
+        whole = sums.bookings.sum() / sums.expected.sum()
+        level = (sums.bookings + PRIOR_BOOKINGS * whole) / (sums.expected + PRIOR_BOOKINGS)
+        return rate * level.reindex(rate.index).fillna(whole)
+
+    @classmethod
+    def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
+        """One row per listing and night of the next 30 days; listed means with a price in the week before."""
+        history = tables["fact_booking_history"]
+        panel = weekly_panel(tables["property_features"], history, moment.date())
+        return nights_of(panel, history, moment.date())
+
+    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        nights = self.believe(inputs)
+        columns = ["property_id", "target_date", "current_price", "elasticity"]
+        return pd.concat([nights[columns], choose_prices(nights, self.rails)], axis=1)
+
+    def optimize_price(self, inputs: pd.DataFrame, property_id: int, target_date: date) -> dict[str, float | str]:
+        """The recommendation for one night, by the same rows and function as the daily batch.
+
+        Raises KeyError when `inputs` has no such night.
+        """
+        prices = self.predict(inputs[inputs.property_id == property_id])
+        row = prices.set_index("target_date").loc[pd.Timestamp(target_date)]
+        return row[["current_price", "recommended_price", "expected_demand", "expected_revenue", "reason"]].to_dict()
+
+    def believe(self, nights: pd.DataFrame) -> pd.DataFrame:
+        """The nights with `expected` bookings at the current price, and with their elasticity and its uncertainty."""
+        weekly = nights.property_id.map(self.rate).fillna(self.rate.median()).to_numpy()
+        weekly = weekly * self.demand.predict(nights[list(CONTROLS)].to_numpy(float))
+        horizon = (nights.target_date - nights.week).dt.days.to_numpy()
+        expected = weekly / 7 * np.cumsum(self.nights_per_booking)[horizon]
+        # Bookings land on free nights only.
+        vacant = nights.free_nights / nights.rooms
+        expected = (
+            expected * vacant / vacant.groupby([nights.property_id, nights.week]).transform("mean").clip(lower=0.1)
+        )
+        mean, sd = self.elasticities.of(nights)
+        return nights.assign(
+            expected=np.minimum(expected, 0.99 * nights.free_nights), elasticity=mean, elasticity_sd=sd
+        )
+
+    @classmethod
+    def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
+        return evaluate(cls, tables, cutoff.date(), seed)
+
+    @property
+    def params(self) -> dict[str, object]:
+        scales = {f"elasticity_sd_{name}": value for name, value in self.elasticities.scales.items()}
+        return asdict(self.rails) | scales | {"elasticity": self.elasticities.pooled, "seed": self.seed}
+
+    def save(self, folder: Path) -> None:
+        self.demand.save_model(folder / "demand.txt")
+        self.elasticities.save(folder / "elasticities.npz")
+        state = {
+            "seed": self.seed,
+            "rails": asdict(self.rails),
+            "nights_per_booking": self.nights_per_booking.tolist(),
+            "rate": {"property_id": self.rate.index.tolist(), "weekly_bookings": self.rate.tolist()},
+        }
+        (folder / "optimizer.json").write_text(json.dumps(state))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        import lightgbm
+
+        state = json.loads((folder / "optimizer.json").read_text())
+        model = cls(state["seed"], GuardRails(**state["rails"]))
+        model.demand = lightgbm.Booster(model_file=folder / "demand.txt")
+        model.elasticities = Elasticities.load(folder / "elasticities.npz")
+        model.nights_per_booking = np.array(state["nights_per_booking"])
+        model.rate = pd.Series(state["rate"]["weekly_bookings"], state["rate"]["property_id"])
+        return model
+
+    @classmethod
+    def figure(cls, evaluation: Evaluation) -> "Figure":
+        return figure(evaluation)
+
+
+def _last_year(panel: pd.DataFrame) -> pd.DataFrame:
+    return panel[panel.week > panel.week.max() - timedelta(weeks=52)]

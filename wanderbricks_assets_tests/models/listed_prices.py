@@ -1,0 +1,91 @@
+"""A small market with a known elasticity, whose prices partly follow the season that its demand follows."""
+
+from datetime import date, timedelta
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from wanderbricks_assets.contracts.features import PROPERTY_FEATURES
+from wanderbricks_assets.contracts.gold import FACT_BOOKING_HISTORY
+
+END = date(2024, 6, 3)
+
+
+def market(
+    elasticity: float = -1.6,
+    listings: int = 120,
+    weeks: int = 104,
+    follows_season: float = 0.25,
+    whim: float = 0.12,
+    bookings_per_week: float = 2.0,
+    seed: int = 0,
+) -> dict[str, ibis.Table]:
+    """property_features and fact_booking_history of `weeks` weeks before END.
+
+    Prices are set anew every 10 weeks or so: by the season of the day, and by `whim` (standard deviation of the log).
+    """
+    rng = np.random.default_rng(seed)
+    days = weeks * 7
+    day = np.arange(days)
+    season = 0.6 * np.sin(2 * np.pi * (day[:, None] / 365.25 + np.array([0.0, 0.3])))  # [days, destinations]
+    place = rng.integers(0, 2, listings)
+    kind = rng.integers(0, 2, listings)
+    usual = np.exp(rng.normal(5.0, 0.2, listings))
+    is_set = rng.random((days, listings)) < 1 / 70
+    is_set[0] = True
+    chosen = follows_season * season[:, place] + rng.normal(0, whim, (days, listings))
+    last_set = np.maximum.accumulate(np.where(is_set, day[:, None], 0), axis=0)
+    price = np.round(usual * np.exp(np.take_along_axis(chosen, last_set, axis=0)), 2)
+    popularity = rng.gamma(4.0, 0.25, listings)
+    rate = bookings_per_week / 7 * popularity * np.exp(season[:, place]) * (price / usual) ** elasticity
+    first = END - timedelta(days=days)
+    dates = np.array([np.datetime64(first) + np.timedelta64(int(d), "D") for d in day])
+
+    at, who = (index.ravel() for index in np.meshgrid(day, np.arange(listings), indexing="ij"))
+    everyone = pd.DataFrame({"at": at, "cell": place[who] * 2 + kind[who], "price": price.ravel()})
+    cell = everyone.groupby(["at", "cell"]).price
+    others = cell.transform("sum") - everyone.price
+    features = pd.DataFrame(
+        {
+            "property_id": who + 1,
+            "feature_date": dates[at],
+            "property_type": np.array(["Summer Getaway", "Urban Year-Round"])[kind[who]],
+            "destination": np.array(["Here", "There"])[place[who]],
+            "bedrooms": 1 + who % 3,
+            "max_guests": 2 + 2 * (who % 3),
+            "base_price": price.ravel(),
+            "rating": 3.5,
+            "photos_count": 3,
+            "competitor_price": others / (cell.transform("size") - 1),
+            "available_at": dates[at].astype("datetime64[us]") + np.timedelta64(1, "D"),
+        }
+    )
+    made = np.repeat(np.arange(days * listings), rng.poisson(rate.ravel()))
+    lead, nights = rng.integers(1, 60, len(made)), rng.integers(1, 6, len(made))
+    created = dates[at[made]].astype("datetime64[s]") + rng.integers(3600, 80_000, len(made)).astype("timedelta64[s]")
+    bookings = pd.DataFrame(
+        {
+            "booking_id": np.arange(len(made)) + 1,
+            "known_at": created,
+            "created_at": created,
+            "user_id": np.arange(len(made)) + 1,
+            "property_id": who[made] + 1,
+            "check_in_date": dates[at[made]] + lead.astype("timedelta64[D]"),
+            "check_out_date": dates[at[made]] + (lead + nights).astype("timedelta64[D]"),
+            "nights_booked": nights,
+            "guests_count": 2,
+            "total_amount": nights * price.ravel()[made],
+            "status": "confirmed",
+        }
+    )
+    tables = {
+        "property_features": (PROPERTY_FEATURES, features),
+        "fact_booking_history": (FACT_BOOKING_HISTORY, bookings),
+    }
+    return {name: _table(contract, rows) for name, (contract, rows) in tables.items()}
+
+
+def _table(contract, rows: pd.DataFrame) -> ibis.Table:
+    rows = rows.reindex(columns=list(contract.schema.names))
+    return contract.conform(ibis.memtable(rows))
