@@ -1,6 +1,7 @@
 """One small marketplace, filled in one call, that most tests of the simulator look at."""
 
 import fcntl
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -26,10 +27,10 @@ def read(out: Path, table: str) -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def market(tmp_path_factory, worker_id) -> Path:
+def market(tmp_path_factory) -> Path:
     """Filled once, also when tests run in several processes: who comes second finds the folder already that far."""
     base = tmp_path_factory.getbasetemp()
-    out = (base if worker_id == "master" else base.parent) / "simulated_market"
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "simulated_market"
     out.mkdir(exist_ok=True)
     with (out.parent / "simulated_market.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
