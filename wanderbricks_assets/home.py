@@ -33,6 +33,7 @@ def enter(settings: Settings) -> dict[str, str]:
             "DAGSTER_EVENT_BATCH_SIZE": "1000",
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         }
     )
     return dict(os.environ)

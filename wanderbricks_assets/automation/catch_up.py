@@ -4,8 +4,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -20,12 +21,16 @@ _BLOCKED = "DagsterAssetCheckFailedError"
 
 @dataclass(frozen=True)
 class Planned:
-    """One run: a job, the assets of it to materialize, and the range of partitions."""
+    """One run: a job, the assets of it to materialize, and the range of partitions.
+
+    `widen` moves the first partition back when it is the run's turn, by what the runs before it have found out.
+    """
 
     job: str
     assets: tuple[str, ...]
     first: str
     last: str
+    widen: Callable[[str, str], str] = lambda first, last: first
 
 
 @dataclass
@@ -56,10 +61,10 @@ def catch_up(
     A failed gate breaks nothing: the model's champion stays, and everything else goes on.
     """
     outcome = Outcome()
-    runs = _Runs(defs, instance, outcome, show)
-    # Each plan is made when the one before has run: which old bookings changed is known only then.
-    for planned in _plans(defs, instance, moment):
-        runs.execute(planned)
+    plans = list(_plans(defs, instance, moment))
+    runs = _Runs(defs, instance, outcome, show, plans)
+    for planned in plans:
+        runs.execute(replace(planned, first=planned.widen(planned.first, planned.last)))
     return outcome
 
 
@@ -74,11 +79,12 @@ def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime)
         at_once = daily if first == DAILY.get_first_partition_key() else [key for key in daily if key != detail]
         yield Planned(GOLD_AND_FEATURES.name, (*dimensions, *at_once), first, last)
         if detail not in at_once:
-            touched = _oldest_booking_changed(
-                defs.resources["lake"], date.fromisoformat(first), date.fromisoformat(last)
-            )
             yield Planned(
-                GOLD_AND_FEATURES.name, (detail,), max(DAILY.get_first_partition_key(), min(first, touched)), last
+                GOLD_AND_FEATURES.name,
+                (detail,),
+                first,
+                last,
+                widen=partial(_oldest_booking_changed, defs.resources["lake"]),
             )
     hourly = _assets_of(defs, ENGAGEMENT.name)
     if missing := _missing(instance, hourly, HOURLY, moment):
@@ -99,13 +105,15 @@ def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime)
 class _Runs:
     """Executes planned runs in this process, counting steps over all of them."""
 
-    def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance, outcome: Outcome, show):
+    def __init__(
+        self, defs: dg.Definitions, instance: dg.DagsterInstance, outcome: Outcome, show, plans: list[Planned]
+    ):
         self._defs, self._instance, self._outcome, self._show = defs, instance, outcome, show
-        self._done = self._planned = 0
+        assets = [asset for planned in plans for asset in planned.assets]
+        checks = [check for check in defs.asset_checks or [] if _checked(check) & set(assets)]
+        self._done, self._steps = 0, len(assets) + len(checks)
 
     def execute(self, planned: Planned) -> None:
-        checks = {check for check in self._defs.asset_checks or [] if _checked(check) & set(planned.assets)}
-        self._planned += len(planned.assets) + len(checks)
         run_id = str(uuid.uuid4())
         with self._listening(run_id):
             result = self._defs.resolve_job_def(planned.job).execute_in_process(
@@ -143,7 +151,7 @@ class _Runs:
             elif event.is_step_success or event.is_step_failure:
                 self._done += 1
                 seconds = time.monotonic() - began.get(event.step_key, time.monotonic())
-                self._show(Progress(event.step_key, self._done, self._planned, seconds, event.is_step_success))
+                self._show(Progress(event.step_key, self._done, self._steps, seconds, event.is_step_success))
 
         self._instance.add_event_listener(run_id, listen)
         yield
@@ -179,8 +187,8 @@ def _missing(
     return (first, wanted[-1]) if first else None
 
 
-def _oldest_booking_changed(lake: Lake, first: date, last: date) -> str:
+def _oldest_booking_changed(lake: Lake, first: str, last: str) -> str:
     """The day on which the oldest booking was made that changed in these days."""
-    changes = lake.read("fact_booking_history", Window.of_days(first, last))
+    changes = lake.read("fact_booking_history", Window.of_days(date.fromisoformat(first), date.fromisoformat(last)))
     oldest = changes.created_at.min().to_pyarrow().as_py()
-    return (oldest.date() if oldest else first).isoformat()
+    return max(DAILY.get_first_partition_key(), oldest.date().isoformat()) if oldest else first

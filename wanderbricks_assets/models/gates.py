@@ -42,8 +42,8 @@ def verdicts(target: Target, evaluation: Evaluation, champion: Evaluation | None
             f"target {target.sign} {target.bound:g}: {'kept' if meets else 'missed'} at {cautious:.4g}",
         ),
         Verdict(BEATS_BASELINE, beats, f"{target.metric} {metric.value:.4g} against {evaluation.baseline:.4g}"),
-        _against(champion, evaluation),
-        Verdict(CALIBRATED, evaluation.calibration.holds, evaluation.calibration.statement),
+        _against(champion, evaluation, target),
+        Verdict(CALIBRATED, bool(evaluation.calibration.holds), evaluation.calibration.statement),
     ]
 
 
@@ -52,14 +52,16 @@ def refusal(reason: str) -> list[Verdict]:
     return [Verdict(gate, False, reason) for gate in GATES]
 
 
-def _against(champion: Evaluation | None, challenger: Evaluation) -> Verdict:
+def _against(champion: Evaluation | None, challenger: Evaluation, target: Target) -> Verdict:
     if champion is None:
         return Verdict(NO_WORSE, True, "no other version serves yet")
     paired = challenger.losses.to_frame("challenger").join(champion.losses.rename("champion"), how="inner")
     if len(paired) < 2:
-        # Without common units only the metrics themselves can be compared.
-        overlap = challenger.metric.lower <= champion.metric.upper and champion.metric.lower <= challenger.metric.upper
-        return Verdict(NO_WORSE, overlap, f"{len(paired)} common units; intervals {'' if overlap else 'do not '}overlap")
+        # Without common units only the intervals can be compared: a clear loss shows as a gap between them.
+        best, worst = sorted((challenger.metric, champion.metric), key=lambda metric: metric.value)
+        is_gap = best.upper < worst.lower
+        passed = not is_gap or target.better(challenger.metric.value, champion.metric.value)
+        return Verdict(NO_WORSE, passed, f"{len(paired)} common units; the intervals {'do not ' * is_gap}overlap")
     difference = (paired["challenger"] - paired["champion"]).to_numpy()
     draws = np.random.default_rng(0).integers(len(difference), size=(_RESAMPLES, len(difference)))
     lower, upper = np.quantile(difference[draws].mean(axis=1), [0.05, 0.95])

@@ -1,8 +1,8 @@
 """Training, gates and promotion, made alike from each of the five models.
 
-    <model>            weekly: trains on what was known at the week's end and registers a challenger
-      meets_target, beats_naive_baseline, no_worse_than_champion, is_calibrated: blocking checks
-    <model>_champion   the version that serves: moved to the challenger only when all gates are passed
+<model>            weekly: trains on what was known at the week's end and registers a challenger
+  meets_target, beats_naive_baseline, no_worse_than_champion, is_calibrated: blocking checks
+<model>_champion   the version that serves: moved to the challenger only when all gates are passed
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         cutoff = run_window(context).end
         tables = tables_until(model.reads, lake, source, cutoff)
-        with registry.training_run(target, cutoff, context.run_id) as run:
+        with registry.training_run(target, cutoff, context.run.run_id) as run:
             try:
                 evaluation = model.evaluate(tables, cutoff, settings().seed)
                 training = model.training_set(tables, cutoff)
@@ -82,9 +82,9 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
                 "version": version,
                 "cutoff": str(cutoff),
                 "training_rows": len(training),
-                target.metric: evaluation.metric.value,
-                f"{target.metric}_baseline": evaluation.baseline,
-                **{name: float(value) for name, value in evaluation.metrics.items()},
+                **_numbers(
+                    {target.metric: evaluation.metric.value, "baseline": evaluation.baseline, **evaluation.metrics}
+                ),
                 "picture": picture(model.figure(evaluation)),
                 **_links(run, registry),
             }
@@ -163,15 +163,19 @@ def _check_metadata(target: Target, candidate: Candidate | None, registry: Model
     if candidate is None or candidate.refusal:
         return {"target": f"{target.sign} {target.bound:g}"}
     evaluation = registry.evaluation(candidate.run_id)
+    metric = evaluation.metric
     return {
         "target": f"{target.sign} {target.bound:g}",
-        target.metric: evaluation.metric.value,
-        "lower": evaluation.metric.lower,
-        "upper": evaluation.metric.upper,
-        "baseline": evaluation.baseline,
+        **_numbers({target.metric: metric.value, "lower": metric.lower, "upper": metric.upper}),
+        **_numbers({"baseline": evaluation.baseline}),
         "version": candidate.version,
         "cutoff": str(candidate.cutoff),
     }
+
+
+def _numbers(values: dict[str, float]) -> dict[str, float]:
+    """Plain floats: Dagster stores no NumPy scalars."""
+    return {name: float(value) for name, value in values.items()}
 
 
 def _links(run, registry: ModelRegistry) -> dict[str, dg.MetadataValue]:

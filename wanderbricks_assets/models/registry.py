@@ -4,7 +4,9 @@ Times in tags are ISO, naive UTC. A training run that could not learn is an MLfl
 """
 
 import json
+import logging
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models.model import ModelInfo
 
 CUTOFF, REFUSAL, DAGSTER_RUN, RELEASE, PROMOTED = "cutoff", "refusal", "dagster_run_id", "release", "promoted"
 CHALLENGER = "Challenger"
@@ -70,13 +73,19 @@ class ModelRegistry(dg.ConfigurableResource):
         """Record that the data cannot support the model."""
         self._client.set_tag(run.info.run_id, REFUSAL, reason)
 
-    def register(self, run: "Run", model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation):
-        """Log everything about a fitted model into the active run and register it as the challenger; returns the version."""
+    def register(
+        self, run: "Run", model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation
+    ) -> str:
+        """Log everything about a fitted model into the active run, register it as challenger, return the version."""
+        from mlflow.data.code_dataset_source import CodeDatasetSource
+
         mlflow, target = self._mlflow, model.target()
         cutoff = run.data.tags[CUTOFF]
         mlflow.log_params({**model.params, "seed": model.seed, "training_rows": len(training)})
         dataset = mlflow.data.from_pandas(
-            _without_nested(training), name=f"{target.model} as of {cutoff}", source=f"lake tables {', '.join(model.reads)}"
+            _without_nested(training),
+            name=f"{target.model} as of {cutoff}",
+            source=CodeDatasetSource({"tables": ", ".join(model.reads), CUTOFF: cutoff}),
         )
         mlflow.log_input(dataset, context="training")
         with tempfile.TemporaryDirectory() as folder:
@@ -93,13 +102,12 @@ class ModelRegistry(dg.ConfigurableResource):
                 signature=mlflow.models.infer_signature(example, model.predict(example)),
                 input_example=example,
                 pip_requirements=["wanderbricks-assets", *model.flavours],
-                registered_model_name=target.registered_name,
             )
         metrics = {target.metric: evaluation.metric.value, **evaluation.metrics}
         mlflow.log_metrics(
             {name: float(value) for name, value in metrics.items()}, dataset=dataset, model_id=info.model_id
         )
-        version = str(info.registered_model_version)
+        version = self._create_version(target.registered_name, info, run.info.run_id)
         for key in (CUTOFF, RELEASE):
             self._client.set_model_version_tag(target.registered_name, version, key, run.data.tags[key])
         self._client.set_registered_model_alias(target.registered_name, CHALLENGER, version)
@@ -123,7 +131,7 @@ class ModelRegistry(dg.ConfigurableResource):
         return Candidate(
             cutoff=datetime.fromisoformat(tags[CUTOFF]),
             run_id=run.info.run_id,
-            version=versions[0].version if versions else None,
+            version=str(versions[0].version) if versions else None,
             refusal=tags.get(REFUSAL),
         )
 
@@ -152,8 +160,8 @@ class ModelRegistry(dg.ConfigurableResource):
         # With no moment the alias decides; a past moment is answered from the record of promotions.
         newest = max(promoted, key=lambda version: (_cutoff(version), int(version.version)))
         serving = self.serving_version(target)
-        chosen = next((version for version in promoted if version.version == serving), newest)
-        return Champion(chosen.version, _cutoff(chosen), self._load(target, chosen.version))
+        chosen = next((version for version in promoted if str(version.version) == serving), newest)
+        return Champion(str(chosen.version), _cutoff(chosen), self._load(target, str(chosen.version)))
 
     def serving_version(self, target: Target) -> str | None:
         """The version under the alias of the target's stage."""
@@ -174,12 +182,24 @@ class ModelRegistry(dg.ConfigurableResource):
         name = target.registered_name
         self._client.set_model_version_tag(name, version, PROMOTED, "true")
         if not self.tracking_uri.startswith("databricks"):  # Unity Catalog refuses stages
-            self._client.transition_model_version_stage(name, version, target.stage, archive_existing_versions=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # that they are deprecated is known
+                self._client.transition_model_version_stage(name, version, target.stage, archive_existing_versions=True)
         self._client.set_registered_model_alias(name, target.stage, version)
 
     def _load(self, target: Target, version: str) -> Model:
         served = self._mlflow.pyfunc.load_model(f"models:/{target.registered_name}/{version}")
         return served.unwrap_python_model().model
+
+    def _create_version(self, name: str, info: "ModelInfo", run_id: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return str(self._client.create_model_version(name, info.model_uri, run_id, model_id=info.model_id).version)
 
     def _log_evaluation(self, folder: Path, evaluation: Evaluation) -> None:
         summary = {
@@ -221,7 +241,12 @@ class ModelRegistry(dg.ConfigurableResource):
     def _mlflow(self):
         import mlflow
 
-        mlflow.set_tracking_uri(self.tracking_uri)
+        if mlflow.get_tracking_uri() != self.tracking_uri:
+            mlflow.set_tracking_uri(self.tracking_uri)
+            mlflow.set_registry_uri(self.tracking_uri)
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
+            # Features are complete by contract; MLflow cannot know that and asks for it in every run.
+            warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
         return mlflow
 
 
