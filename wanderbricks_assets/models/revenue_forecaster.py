@@ -174,12 +174,14 @@ class RevenueForecaster(Model):
 
         rows = rows[rows["revenue"] > 0].sort_values(ROW_KEY)
         label = np.log(rows["revenue"] / rows["pickup_forecast"])
-        return xgboost.train({**BOOSTER, "seed": self.seed}, xgboost.DMatrix(rows[self.features], label), ROUNDS)
+        return xgboost.train(
+            {**BOOSTER, "seed": self.seed}, xgboost.DMatrix(rows[self.features], label, nthread=1), ROUNDS
+        )
 
     def _expected(self, booster, rows: pd.DataFrame) -> np.ndarray:
         import xgboost
 
-        correction = booster.predict(xgboost.DMatrix(rows[self.features])).astype(float)
+        correction = booster.predict(xgboost.DMatrix(rows[self.features], nthread=1)).astype(float)
         return rows["pickup_forecast"].to_numpy() * np.exp(correction)
 
     def _conformal_spread(self, training: pd.DataFrame) -> np.ndarray:

@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES
-from wanderbricks_assets.contracts.gold import DIM_DATE, DIM_DESTINATION, DIM_PROPERTY, FACT_BOOKING_HISTORY
+from wanderbricks_assets.contracts.gold import (
+    DIM_DATE,
+    DIM_DESTINATION,
+    DIM_PROPERTY,
+    FACT_BOOKING_DAILY,
+    FACT_BOOKING_HISTORY,
+)
 from wanderbricks_assets.contracts.source import PAYMENTS
 from wanderbricks_assets.gold.bookings import fact_booking_daily
 from wanderbricks_assets.gold.dimensions import dim_date
@@ -23,21 +29,22 @@ def booked_market(
     """The gold and feature tables of `days` days of check-ins from FIRST_DAY on, and of the bookings for later ones."""
     history = booking_history(days, properties, stays_a_day, seed)
     listings = _listings(properties)
-    dim_property = ibis.memtable(listings, schema=DIM_PROPERTY.schema)
+    dim_property = ibis.memtable(_versions(listings, days), schema=DIM_PROPERTY.schema)
     payments = ibis.memtable(PAYMENTS.empty())
     window = Window.of_days(FIRST_DAY, FIRST_DAY + timedelta(days=days - 1))
     booked = ibis.memtable(history, schema=FACT_BOOKING_HISTORY.schema)
     calendar = dim_date(FIRST_DAY, FIRST_DAY + timedelta(days=days + 400), [("Portugal", "PT")])
+    daily = FACT_BOOKING_DAILY.conform(fact_booking_daily(booked, payments, dim_property, window))
     places = pd.DataFrame({"destination_id": [1, 2], "destination": PLACES, "country": "Portugal"})
     places = places.reindex(columns=[column.name for column in DIM_DESTINATION.columns])
     return {
         "fact_booking_history": booked,
-        "fact_booking_daily": ibis.memtable(fact_booking_daily(booked, payments, dim_property, window).to_pandas()),
+        "fact_booking_daily": ibis.memtable(daily.to_pandas(), schema=daily.schema()),
         "dim_property": dim_property,
         "dim_destination": ibis.memtable(places, schema=DIM_DESTINATION.schema),
         "dim_date": DIM_DATE.conform(calendar),
         "property_features": ibis.memtable(_features(listings, history, days), schema=PROPERTY_FEATURES.schema),
-        "engagement_features": ibis.memtable(ENGAGEMENT_FEATURES.empty()),
+        "engagement_features": ENGAGEMENT_FEATURES.conform(ibis.memtable(ENGAGEMENT_FEATURES.empty())),
     }
 
 
@@ -84,6 +91,11 @@ def with_noise_from(tables: dict[str, ibis.Table], cutoff: datetime, seed: int =
     for name, clock in _CLOCKS.items():
         frame = tables[name].to_pandas()
         later = pd.to_datetime(frame[clock]) >= cutoff
+        if name == "fact_booking_history":
+            frame.loc[later, "status"] = "confirmed"
+            frame.loc[later, "check_in_date"] += pd.to_timedelta(rng.integers(0, 60, later.sum()), unit="D")
+        if name == "dim_property":
+            frame.loc[frame.effective_to >= cutoff, ["effective_to", "is_current"]] = [pd.NaT, True]
         for column in frame.select_dtypes("number").columns.difference(["booking_id", "property_id", "destination_id"]):
             frame.loc[later, column] = rng.integers(1, 1000, later.sum()).astype(frame[column].dtype)
         noisy[name] = ibis.memtable(frame, schema=tables[name].schema())
@@ -93,7 +105,7 @@ def with_noise_from(tables: dict[str, ibis.Table], cutoff: datetime, seed: int =
 _CLOCKS = {
     "fact_booking_history": "known_at",
     "fact_booking_daily": "check_in_date",
-    "property_features": "available_at",
+    "property_features": "feature_date",
     "dim_property": "effective_from",
 }
 
@@ -115,11 +127,27 @@ def _listings(properties: int) -> pd.DataFrame:
             "latitude": 38.0 + number % 2,
             "longitude": -9.0,
             "created_at": FIRST_DAY,
-            "effective_from": pd.Timestamp(FIRST_DAY),
-            "effective_to": pd.NaT,
-            "is_current": True,
         }
     )
+
+
+def _price_changes(days: int) -> dict[pd.Timestamp, float]:
+    """The factors on the first prices: one change half way, and one ten days before the end."""
+    return {
+        pd.Timestamp(FIRST_DAY) + pd.Timedelta(day, "D"): by for day, by in ((0, 1), (days // 2, 1.2), (days - 10, 0.8))
+    }
+
+
+def _versions(listings: pd.DataFrame, days: int) -> pd.DataFrame:
+    begins = [*_price_changes(days).items()]
+    ends = [begin for begin, _ in begins[1:]] + [pd.NaT]
+    versions = [
+        listings.assign(
+            base_price=listings.base_price * by, effective_from=begin, effective_to=end, is_current=end is pd.NaT
+        )
+        for (begin, by), end in zip(begins, ends, strict=True)
+    ]
+    return pd.concat(versions, ignore_index=True)
 
 
 def _features(listings: pd.DataFrame, history: pd.DataFrame, days: int) -> pd.DataFrame:
@@ -128,6 +156,8 @@ def _features(listings: pd.DataFrame, history: pd.DataFrame, days: int) -> pd.Da
     calendar = pd.date_range(FIRST_DAY, periods=days)
     grid = pd.MultiIndex.from_product([listings.property_id, calendar], names=["property_id", "feature_date"])
     rows = made.reindex(grid, fill_value=0).rename("made").reset_index().merge(listings, on="property_id")
+    for begin, by in _price_changes(days).items():
+        rows.loc[rows.feature_date >= begin, "base_price"] = (80.0 + 5 * (rows.property_id - 1)) * by
     by_property = rows.groupby("property_id").made
     rows["bookings_lag_7d"] = by_property.shift(7, fill_value=0)
     rows["bookings_lag_30d"] = by_property.shift(30, fill_value=0)

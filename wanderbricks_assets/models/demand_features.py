@@ -1,0 +1,250 @@
+"""Bookings by property and check-in date: the zero-filled grid, and what was known of each of its cells at an origin.
+
+An origin is a midnight, and horizon 1 the day that begins at it, as in revenue_features.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES
+from wanderbricks_assets.features.point_in_time import as_of
+from wanderbricks_assets.gold.as_known import versions
+from wanderbricks_assets.models.model import CannotLearn, Tables
+from wanderbricks_assets.window import midnight
+
+HORIZON_DAYS = 30
+LAST_YEAR = 364  # the same weekday a year earlier
+SEASON_DAYS = 3  # on either side of that day
+RECENT_DAYS = (28, 91, LAST_YEAR)
+ENGAGEMENT_LIFE = timedelta(days=8)  # a property without a change for longer has had no view in seven days
+_H = np.arange(1, HORIZON_DAYS + 1)
+
+CELL_KEY = ["origin", "property_id", "ds", "horizon_days"]
+CATEGORIES = ["property_type", "destination", "country"]
+# The feature set of the specification ...
+PROPERTY = ["property_type", "bedrooms", "base_price", "max_guests", "destination", "country", "latitude", "longitude"]
+TEMPORAL = ["day_of_week", "month", "is_holiday", "is_weekend"]
+HISTORICAL = ["bookings_lag_7d", "bookings_lag_30d", "bookings_ma_7d"]
+ENGAGEMENT = ["views_7d", "clicks_7d", "conversion_rate"]
+# ... what the listed price is compared with, and what is on the books, and how it went on such days before.
+BOOKS = [
+    "usual_price",
+    "horizon_days",
+    "on_the_books",
+    "booked_ahead",
+    *(f"check_ins_{days}d" for days in RECENT_DAYS),
+    "destination_check_ins_28d",
+    "destination_season",
+]
+KNOWN = [*PROPERTY, *TEMPORAL, *HISTORICAL, *ENGAGEMENT, *BOOKS]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Running sums of bookings and of listed days, [groups, days + 1], and the group of each property."""
+
+    bookings: np.ndarray
+    listed: np.ndarray
+    group: np.ndarray
+
+    @classmethod
+    def of(cls, check_ins: np.ndarray, listed: np.ndarray, group: np.ndarray) -> "Rates":
+        sums = (pd.DataFrame(days).groupby(group).sum().to_numpy(float) for days in (check_ins, listed))
+        return cls(*(np.pad(days.cumsum(axis=1), ((0, 0), (1, 0))) for days in sums), group)
+
+    def mean(self, property_: np.ndarray, first: np.ndarray | int, end: np.ndarray | int) -> np.ndarray:
+        """Bookings per listed property and day of [first, end) in the properties' groups; NaN where none was listed."""
+        there = self.group[property_]
+        bookings, days = (sums[there, np.maximum(end, 0)] - sums[there, first] for sums in (self.bookings, self.listed))
+        return np.divide(bookings, days, out=np.full(len(days), np.nan), where=days > 0)
+
+
+@dataclass(frozen=True)
+class Market:
+    """What was known at a moment: days counted from the first check-in, properties by their place in `ids`.
+
+    check_ins: [properties, days] bookings by check-in date, zeros put back. destination_ids: [properties].
+    properties, destinations: how often they are booked. states: one row per state of a booking with `property`, `day`
+    (of check-in), `since` and `until`, the days of the first and last midnight at which it was the known one.
+    listed: one row per property and origin with its features. holidays: country, date, is_holiday.
+    """
+
+    first_day: date
+    ids: np.ndarray
+    destination_ids: np.ndarray
+    check_ins: np.ndarray
+    properties: Rates
+    destinations: Rates
+    states: pd.DataFrame
+    listed: pd.DataFrame
+    holidays: pd.DataFrame
+
+    @property
+    def days(self) -> int:
+        return self.check_ins.shape[1]
+
+    def index(self, day: date) -> int:
+        return (day - self.first_day).days
+
+    def day(self, index: int) -> date:
+        return self.first_day + timedelta(days=int(index))
+
+
+def first_check_in(tables: Tables) -> date:
+    """The first day with a check-in: where the history of bookings begins."""
+    first = tables["fact_booking_daily"].check_in_date.min().to_pyarrow().as_py()
+    if first is None:
+        raise CannotLearn("fact_booking_daily has no day with a check-in yet: there is no demand to learn from")
+    return first
+
+
+def read_market(tables: Tables, moment: datetime, origins: list[date]) -> Market:
+    """Read what was known at a moment, with the features of every property listed at each of the origins."""
+    daily = tables["fact_booking_daily"].select("property_id", "check_in_date", "booking_count")
+    daily = daily.filter(daily.check_in_date < ibis.date(moment.date())).order_by("property_id", "check_in_date")
+    frame = daily.to_pandas()
+    if frame.empty:
+        raise CannotLearn(f"nobody had checked in before {moment:%Y-%m-%d}: there is no demand to learn from")
+    first_day = pd.Timestamp(frame["check_in_date"].min()).date()
+    days = (moment.date() - first_day).days
+    versions_known = tables["dim_property"].filter(ibis._.effective_from < moment)
+    properties = versions_known.group_by("property_id", "destination_id").agg(created_at=ibis._.created_at.min())
+    properties = properties.order_by("property_id").to_pandas().drop_duplicates("property_id")
+    ids = properties["property_id"].to_numpy()
+    known = frame[frame["property_id"].isin(ids)]
+    check_ins = np.zeros((len(ids), days))
+    check_ins[np.searchsorted(ids, known["property_id"]), _days_since(first_day, known["check_in_date"])] = known[
+        "booking_count"
+    ]
+    listed = np.arange(days) >= _days_since(first_day, properties["created_at"])[:, None]
+    return Market(
+        first_day=first_day,
+        ids=ids,
+        destination_ids=properties["destination_id"].to_numpy(),
+        check_ins=check_ins,
+        properties=Rates.of(check_ins, listed, np.arange(len(ids))),
+        destinations=Rates.of(check_ins, listed, pd.factorize(properties["destination_id"])[0]),
+        states=_states(tables["fact_booking_history"], moment, first_day, ids),
+        listed=_listed(tables, origins),
+        holidays=tables["dim_date"]
+        .filter(ibis._.date >= ibis.date(first_day))
+        .select("country", "date", is_holiday=ibis._.is_holiday.cast("float64"))
+        .order_by("country", "date")
+        .to_pandas(),
+    )
+
+
+def _states(history: ibis.Table, moment: datetime, first_day: date, ids: np.ndarray) -> pd.DataFrame:
+    rows = versions(history.filter(history.known_at < moment))
+    rows = rows.select("booking_id", "property_id", "check_in_date", "known_at", "known_until")
+    frame = rows.order_by("booking_id", "known_at").to_pandas()
+    frame = frame[frame["property_id"].isin(ids)]
+    return pd.DataFrame(
+        {
+            "property": np.searchsorted(ids, frame["property_id"]),
+            "day": _days_since(first_day, frame["check_in_date"]),
+            # Known at the first midnight after it began, and until the last one before the next state began.
+            "since": _days_since(first_day, frame["known_at"].dt.normalize()) + 1,
+            "until": _days_since(first_day, frame["known_until"].dt.normalize().fillna(pd.Timestamp(moment))),
+        }
+    )
+
+
+def _listed(tables: Tables, origins: list[date]) -> pd.DataFrame:
+    """One row per origin and property listed at it: its features as they were available at the origin."""
+    moments = [midnight(origin) for origin in origins]
+    features = tables["property_features"]
+    # Every listed property has a row for every day, available at the midnight that ends it.
+    rows = features.filter(features.available_at.isin(moments)).select(
+        "property_id", *PROPERTY, *HISTORICAL, moment=features.available_at
+    )
+    engagement = tables["engagement_features"]
+    recent = ibis.or_(*(engagement.available_at.between(moment - ENGAGEMENT_LIFE, moment) for moment in moments))
+    rows = as_of(rows, engagement.filter(recent), ENGAGEMENT_FEATURES, "moment", ENGAGEMENT_LIFE)
+    frame = rows.select("property_id", "moment", *PROPERTY, *HISTORICAL, *ENGAGEMENT)
+    frame = frame.order_by("moment", "property_id").to_pandas()
+    frame = frame.merge(_usual_prices(tables["dim_property"], moments), on=["property_id", "moment"], how="left")
+    numbers = [name for name in (*PROPERTY, *HISTORICAL, *ENGAGEMENT) if name not in CATEGORIES]
+    return frame.astype(dict.fromkeys(numbers, "float64"))
+
+
+def _usual_prices(dim_property: ibis.Table, moments: list[datetime]) -> pd.DataFrame:
+    """property_id, moment, usual_price: the mean listed price of the 364 days before the moment."""
+    prices = dim_property.filter((dim_property.effective_from < max(moments)) & dim_property.base_price.notnull())
+    prices = prices.select("property_id", "base_price", "effective_from", "effective_to")
+    prices = prices.order_by("property_id", "effective_from").to_pandas()
+    found = []
+    for moment in moments:
+        # When a price ended may not be known yet, but that it held until the moment is.
+        end = prices["effective_to"].fillna(pd.Timestamp(moment)).clip(upper=pd.Timestamp(moment))
+        begin = prices["effective_from"].clip(lower=pd.Timestamp(moment) - pd.Timedelta(LAST_YEAR, "D"))
+        held = ((end - begin) / pd.Timedelta(1, "D")).clip(lower=0)
+        sums = pd.DataFrame({"price": prices["base_price"] * held, "held": held}).groupby(prices["property_id"]).sum()
+        usual = (sums["price"] / sums["held"]).rename("usual_price")
+        found.append(usual.reset_index().assign(moment=pd.Timestamp(moment)))
+    return pd.concat(found, ignore_index=True)
+
+
+def cells(market: Market, origin: date, stride: int = 1, phase: int = 0) -> pd.DataFrame:
+    """The grid of an origin: one row per listed property and day, CELL_KEY, destination_id, KNOWN and `bookings`.
+
+    `bookings` is NaN on days that are not over. With a stride, each property gives every stride-th day, the next one
+    another day, so that all horizons and weekdays are there alike.
+    """
+    listed = market.listed[market.listed["moment"] == pd.Timestamp(origin)].reset_index(drop=True)
+    at = market.index(origin)
+    who, horizon = np.meshgrid(np.arange(len(listed)), _H, indexing="ij")
+    chosen = (listed["property_id"].to_numpy()[:, None] + horizon + phase) % stride == 0
+    who, horizon = who[chosen], horizon[chosen]
+    property_ = np.searchsorted(market.ids, listed["property_id"])[who]
+    day = at + horizon - 1
+    booked = _on_the_books(market, at)
+    ds = pd.Timestamp(market.first_day) + pd.to_timedelta(day, unit="D")
+    rows = listed.iloc[who].reset_index(drop=True)
+    known = day < market.days
+    rows = rows.assign(
+        origin=pd.Timestamp(origin),
+        ds=ds,
+        horizon_days=horizon.astype(float),
+        destination_id=market.destination_ids[property_],
+        day_of_week=ds.dayofweek.astype(float),
+        month=ds.month.astype(float),
+        is_weekend=(ds.dayofweek >= 5).astype(float),
+        on_the_books=booked[property_, horizon - 1],
+        booked_ahead=booked.mean(axis=1)[property_],
+        **_recent(market, at, property_, day),
+        bookings=np.where(known, market.check_ins[property_, np.where(known, day, 0)], np.nan),
+    )
+    holidays = market.holidays.rename(columns={"date": "ds"}).astype({"ds": rows["ds"].dtype})
+    rows = rows.merge(holidays, on=["country", "ds"], how="left")
+    return rows[[*CELL_KEY, "destination_id", *(name for name in KNOWN if name not in CELL_KEY), "bookings"]]
+
+
+def _on_the_books(market: Market, at: int) -> np.ndarray:
+    """[properties, HORIZON_DAYS] bookings known at the origin for each of the days after it, cancelled or not."""
+    states = market.states
+    held = states[(states["since"] <= at) & (states["until"] >= at)]
+    ahead = held["day"].to_numpy() - at
+    inside = (ahead >= 0) & (ahead < HORIZON_DAYS)
+    books = np.zeros((len(market.ids), HORIZON_DAYS))
+    np.add.at(books, (held["property"].to_numpy()[inside], ahead[inside]), 1)
+    return books
+
+
+def _recent(market: Market, at: int, property_: np.ndarray, day: np.ndarray) -> dict[str, np.ndarray]:
+    """Bookings per listed day, by check-in date: the property's, its destination's, and a year ago."""
+    last_year = day - LAST_YEAR
+    season = market.destinations.mean(property_, np.maximum(last_year - SEASON_DAYS, 0), last_year + SEASON_DAYS + 1)
+    return {
+        **{f"check_ins_{days}d": market.properties.mean(property_, max(at - days, 0), at) for days in RECENT_DAYS},
+        "destination_check_ins_28d": market.destinations.mean(property_, max(at - 28, 0), at),
+        "destination_season": np.where(last_year >= SEASON_DAYS, season, np.nan),
+    }
+
+
+def _days_since(first_day: date, days: pd.Series) -> np.ndarray:
+    return (pd.to_datetime(days) - pd.Timestamp(first_day)).dt.days.to_numpy()
