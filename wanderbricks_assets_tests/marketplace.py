@@ -25,11 +25,16 @@ def arrow_of(contract: Contract, rows: Iterable[dict]) -> pa.Table:
 
 
 def table_of(contract: Contract, *rows: dict) -> ibis.Table:
-    return ibis.memtable(arrow_of(contract, rows))
+    return contract.conform(ibis.memtable(arrow_of(contract, rows)))
 
 
 def source_table(name: str, *rows: dict) -> ibis.Table:
     return table_of(SOURCE[name], *rows)
+
+
+def stored(rows: ibis.Table, contract: Contract) -> ibis.Table:
+    """What the lake would give back after writing the rows."""
+    return contract.conform(ibis.memtable(contract.conform(rows).to_pyarrow()))
 
 
 def frame(rows: ibis.Table, contract: Contract) -> pd.DataFrame:
@@ -242,7 +247,10 @@ def deliver(folder: Path, tables: dict[str, pa.Table], first: date = FIRST, last
 
 
 def memory(tables: dict[str, pa.Table]) -> dict[str, ibis.Table]:
-    return {name: ibis.memtable(rows) for name, rows in tables.items()}
+    """Every table of the source, those not given empty."""
+    return {
+        name: contract.conform(ibis.memtable(tables.get(name, contract.empty()))) for name, contract in SOURCE.items()
+    }
 
 
 def _time(name: str) -> str | None:

@@ -10,14 +10,14 @@ from wanderbricks_assets.contracts.dagster_face import described
 from wanderbricks_assets.gold import bookings as booking_tables
 from wanderbricks_assets.gold import dimensions
 from wanderbricks_assets.gold import engagement as engagement_tables
-from wanderbricks_assets.gold.cleaning import rejected
+from wanderbricks_assets.gold.cleaning import accepted, rejected
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_window
 from wanderbricks_assets.resources.lake import Lake
 
 DAILY_TABLE = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
 SAME_DAY = dg.AssetIn(partition_mapping=SAME_TIME)
 RECENT_YEARS = dg.AssetIn(partition_mapping=LAST_3_YEARS)
-QUARANTINED = ("booking_updates", "payments", "page_views", "clickstream", "reviews")
+QUARANTINED = ("booking_updates", "payments", "page_views", "clickstream", "reviews", "property_updates")
 
 
 @dg.asset(**described(contracts.DIM_PROPERTY, "gold"))
@@ -27,7 +27,7 @@ def dim_property(properties: ibis.Table, property_updates: ibis.Table) -> ibis.T
 
 @dg.asset(**described(contracts.DIM_USER, "gold"))
 def dim_user(lake: Lake, users: ibis.Table, bookings: ibis.Table) -> ibis.Table:
-    newest_event = bookings.created_at.max().as_scalar()
+    newest_event = bookings.created_at.max().to_pyarrow().as_py()
     return dimensions.dim_user(users, previous=lake.read("dim_user"), seen_at=newest_event)
 
 
@@ -117,4 +117,5 @@ def quarantine(context: dg.AssetExecutionContext, bookings: ibis.Table, **source
     days = run_window(context)
     made = bookings.filter(days.contains(bookings.created_at))
     tables = {"bookings": made, **sources}
-    return ibis.union(*(rejected(name, rows, {"bookings": bookings}) for name, rows in tables.items()))
+    known = {"bookings": accepted("bookings", bookings)}
+    return ibis.union(*(rejected(name, rows, known) for name, rows in tables.items()))

@@ -12,10 +12,11 @@ from wanderbricks_assets.window import Window
 def fact_booking_history(bookings: Table, booking_updates: Table, days: Window) -> Table:
     """One row per booking and state that began in the window.
 
-    `bookings` reaches further back: an update of the window may belong to a booking made long before. An update of an
-    unknown booking is quarantined.
+    `bookings` reaches further back: an update of the window may belong to a booking made long before. An update of a
+    booking that is unknown, not believed or not yet made is quarantined.
     """
-    made = accepted("bookings", bookings.filter(days.contains(bookings.created_at)))
+    bookings = accepted("bookings", bookings)
+    made = bookings.filter(days.contains(bookings.created_at))
     updates = accepted("booking_updates", booking_updates, {"bookings": bookings})
     known = bookings.group_by("booking_id").agg(made_at=bookings.created_at.min())
     updates = updates.join(known, "booking_id")

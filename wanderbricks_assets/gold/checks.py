@@ -8,7 +8,7 @@ from wanderbricks_assets.partitions import DAILY, window_of
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 
-# The worst table of the real sample, payments, repeats 9% of its keys (data dictionary); twice that is a new kind of fault.
+# The worst table of the real sample, payments, repeats 9% of its keys (data dictionary); twice that is a new fault.
 LARGEST_SHARE = 0.2
 
 

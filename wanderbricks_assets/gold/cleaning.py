@@ -1,5 +1,5 @@
-"""Which source rows are believed. The rules come from the contracts; a row that breaks one goes to the quarantine with the
-first reason that applies, and everything downstream sees the other rows only."""
+"""Which source rows are believed. The rules come from the contracts; a row that breaks one goes to the quarantine with
+the first reason that applies, and everything downstream sees the other rows only."""
 
 from collections.abc import Mapping
 
@@ -16,15 +16,18 @@ def judged(name: str, rows: Table, known: Mapping[str, Table] | None = None) -> 
     """The rows with the column `quarantine_reason`: null for rows that are believed.
 
     `known` holds the tables that references are checked against, by name (those of the contract that are not in it are
-    not checked). Keys are compared within the day of the row: a row delivered twice carries the same time, and looking
-    for its twin in all of history would cost the history every day.
+    not checked). An event cannot refer to one that comes later: a day would be judged otherwise once more is known.
+    Keys are compared within the day of the row: a row delivered twice carries the same time, and looking for its twin
+    in all of history would cost the history every day.
     """
     contract = SOURCE[name]
     reasons = [_broken_column(rows, column) for column in contract.columns]
-    reasons += [_broken_reference(rows, column, known or {}) for column in contract.columns]
     if "check_out" in rows.columns:
         reasons.append((rows.check_out < rows.check_in).ifelse("check_out before check_in", None))
     rows = rows.mutate(**{REASON: ibis.coalesce(*[reason for reason in reasons if reason is not None])})
+    for column in contract.columns:
+        if column.references and column.references.split(".")[0] in (known or {}):
+            rows = _judge_reference(rows, contract, column, known)
     rows = _keep_one(rows, contract, contract.key, f"{' '.join(contract.key)} repeated")
     if name == "booking_updates":
         rows = _keep_one(rows, contract, ("booking_id", "updated_at"), "another update at the same moment")
@@ -64,15 +67,17 @@ def _broken_column(rows: Table, column: Column) -> ibis.ir.StringValue | None:
     return ibis.cases(*cases, else_=None) if cases else None
 
 
-def _broken_reference(rows: Table, column: Column, known: Mapping[str, Table]) -> ibis.ir.StringValue | None:
-    if not column.references:
-        return None
+def _judge_reference(rows: Table, contract: Contract, column: Column, known: Mapping[str, Table]) -> Table:
     name, key = column.references.split(".")
-    if name not in known:
-        return None
-    value = rows[column.name]
-    is_unknown = value.notnull() & value.notin(known[name][key])
-    return is_unknown.ifelse(f"{column.name} is not in {name}", None)
+    there, time_column = known[name], SOURCE[name].time_column
+    since = there[time_column].min() if time_column else there.count()
+    there = there.group_by(_key=there[key]).agg(_since=since)
+    rows = rows.left_join(there, rows[column.name] == there._key)
+    is_unknown = rows._since.isnull()
+    if time_column:
+        is_unknown |= rows._since > rows[contract.time_column]
+    reason = (rows[column.name].notnull() & is_unknown).ifelse(f"{column.name} is not in {name}", None)
+    return rows.mutate(**{REASON: rows[REASON].coalesce(reason)}).drop("_key", "_since")
 
 
 def _keep_one(rows: Table, contract: Contract, key: tuple[str, ...], reason: str) -> Table:

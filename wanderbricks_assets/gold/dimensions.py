@@ -7,27 +7,28 @@ import ibis
 import pandas as pd
 from ibis import Table
 
+from wanderbricks_assets.gold.cleaning import accepted
+
 _LISTING = ("property_id", "host_id", "destination_id", "title", "description", "property_type")
 _GUEST = ("country", "user_type", "is_business")
 
 
 def dim_property(properties: Table, property_updates: Table) -> Table:
     """One row per listing and price. Without a history of prices a listing has one version, from its first day on."""
-    listed_at = properties.created_at.cast("timestamp")
-    first_price = property_updates.group_by("property_id").agg(
-        first_price=property_updates.base_price.argmin(property_updates.updated_at)
+    listed = properties.select("property_id", listed_at=properties.created_at.cast("timestamp"))
+    changes = accepted("property_updates", property_updates).join(listed, "property_id")
+    is_later = changes.updated_at > changes.listed_at
+    opening = changes.group_by("property_id").agg(
+        price_when_listed=changes.base_price.argmax(changes.updated_at, where=~is_later),
+        first_change=changes.base_price.argmin(changes.updated_at, where=is_later),
     )
-    listed = properties.left_join(first_price, "property_id")
-    prices = listed.select(
+    openings = properties.left_join(opening, "property_id")
+    prices = openings.select(
         "property_id",
-        effective_from=listed.created_at.cast("timestamp"),
+        effective_from=openings.created_at.cast("timestamp"),
         # Before its first known change a listing had a price that nobody wrote down: the nearest one known.
-        base_price=listed.first_price.coalesce(listed.base_price),
-    ).union(
-        property_updates.join(properties.select("property_id", listed_at=listed_at), "property_id")
-        .filter(ibis._.updated_at > ibis._.listed_at)
-        .select("property_id", effective_from="updated_at", base_price="base_price")
-    )
+        base_price=ibis.coalesce(openings.price_when_listed, openings.first_change, openings.base_price),
+    ).union(changes.filter(is_later).select("property_id", effective_from="updated_at", base_price="base_price"))
     following = ibis.window(group_by=prices.property_id, order_by=prices.effective_from)
     prices = prices.mutate(effective_to=prices.effective_from.lead().over(following))
     rows = prices.join(properties.drop("base_price"), "property_id")
@@ -43,6 +44,7 @@ def dim_user(users: Table, previous: Table, seen_at: ibis.Value) -> Table:
     """One row per guest and version: `previous` is the table as it stands, `seen_at` the newest event of the source.
 
     A guest whose attributes differ from the current version gets a new one from `seen_at` on; the old one ends there.
+    Of two changes seen at the same moment the second replaces the first.
     """
     current = previous.filter(previous.is_current)
     new = users.anti_join(current, "user_id").select(
@@ -60,11 +62,12 @@ def dim_user(users: Table, previous: Table, seen_at: ibis.Value) -> Table:
         "user_id",
         **{name: f"new_{name}" for name in _GUEST},
         created_at="created_at",
-        effective_from=seen_at.as_scalar() if isinstance(seen_at, Table) else seen_at,
+        effective_from=ibis.greatest(changed.effective_from, seen_at),
         effective_to=ibis.null("timestamp"),
         is_current=True,
     )
-    ended = changed.select(previous.columns).mutate(effective_to=seen_at, is_current=False)
+    ended = changed.filter(changed.effective_from < seen_at)
+    ended = ended.select(previous.columns).mutate(effective_to=seen_at, is_current=False)
     kept = previous.anti_join(changed.select("user_id", "effective_from"), ["user_id", "effective_from"])
     columns = previous.columns
     return ibis.union(

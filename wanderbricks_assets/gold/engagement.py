@@ -31,7 +31,9 @@ def engagement(page_views: Table, clickstream: Table, bookings: Table, unit: str
     acts = accepted("clickstream", clickstream).filter(ibis._.event != "view")
     events = views.union(acts.select("property_id", "user_id", "timestamp", "event"))
     events = events.mutate(period=events.timestamp.truncate(unit))
-    following = ibis.window(group_by=[events.user_id, events.period], order_by=events.timestamp)
+    # Events of the same second need an order too: a click comes before the view that it leads to.
+    order = [events.timestamp, events.event, events.property_id]
+    following = ibis.window(group_by=[events.user_id, events.period], order_by=order)
     gap = events.timestamp.lead().over(following).epoch_seconds() - events.timestamp.epoch_seconds()
     events = events.mutate(gap=ibis.least(gap, LONGEST_STAY_ON_PAGE))
     is_view = events.event == "view"

@@ -1,8 +1,8 @@
 """Dagster's SQLite event log, with the events of a batch stored in one transaction.
 
-Dagster writes one event per partition, and its SQLite storage gives each event four transactions (28 ms here): three years
-of hours would take twelve minutes to record and ten seconds to compute. `store_event_batch` is the method that Dagster
-offers storages for this; the stock SQLite storage leaves it as a loop. Named in `dagster.yaml`, and used when
+Dagster writes one event per partition, and its SQLite storage gives each event four transactions (28 ms here): three
+years of hours would take twelve minutes to record and ten seconds to compute. `store_event_batch` is the method that
+Dagster offers storages for this; the stock SQLite storage leaves it as a loop. Named in `dagster.yaml`, and used when
 `DAGSTER_EVENT_BATCH_SIZE` is above 0; on Postgres Dagster's own storage does the same.
 """
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import ibis
+import ibis.expr.datatypes as dt
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
@@ -84,8 +85,28 @@ def _conform(contract: Contract, file: Path, rows: ibis.Table) -> ibis.Table:
                 f"{file}: column '{column.name}' is missing (found: {', '.join(rows.columns)}); "
                 "see docs/data-dictionary.md"
             )
-    try:
-        return contract.conform(rows)
-    except Exception as error:
-        found = ", ".join(f"{name} {rows.schema()[name]}" for name in contract.schema.names)
-        raise SourceError(f"{file}: types do not fit ({found}): {error}") from error
+    for name, wanted in contract.schema.items():
+        _check_type(file, rows, name, wanted)
+    return contract.conform(rows)
+
+
+def _check_type(file: Path, rows: ibis.Table, name: str, wanted: dt.DataType) -> None:
+    found = rows.schema()[name]
+    if found.is_string() and not wanted.is_string():
+        # Text may hold numbers and dates, as it does in CSV files: only the values can tell.
+        unfit = rows.filter(rows[name].notnull() & rows[name].try_cast(wanted).isnull())
+        values = unfit.select(name).limit(1).to_pyarrow()[name].to_pylist()
+        fits, what = not values, f"holds {values}"
+    else:
+        fits, what = _is_like(found, wanted), f"is {found}"
+    if not fits:
+        raise SourceError(f"{file}: column '{name}' {what}, not {wanted}; see docs/data-dictionary.md")
+
+
+def _is_like(found: dt.DataType, wanted: dt.DataType) -> bool:
+    """Whether casting changes no meaning: another width of number, a day for a moment."""
+    if wanted.is_string() or found.is_null() or type(found) is type(wanted):
+        return True
+    if wanted.is_date() or wanted.is_timestamp():
+        return found.is_date() or found.is_timestamp()
+    return found.is_numeric() and (wanted.is_numeric() or wanted.is_boolean())

@@ -14,7 +14,7 @@ from wanderbricks_assets.window import Window
 
 def tables_until(names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime) -> dict[str, ibis.Table]:
     """The named tables of lake and source; of tables with a time column only the rows before the moment."""
-    past = Window(datetime.min, moment, opens=True)
+    past = Window(datetime.fromordinal(1), moment, opens=True)
     tables = {}
     for name in names:
         place, contract = (lake, LAKE[name]) if name in LAKE else (source, SOURCE[name])

@@ -1,0 +1,202 @@
+"""The source: a folder of files, read in the columns and types of its contract, and never written."""
+
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.resources.source import FilesSource, SourceError, SourceIOManager
+from wanderbricks_assets.resources.tables import tables_until
+from wanderbricks_assets.window import Window
+from wanderbricks_assets_tests.marketplace import arrow_of, at, booking, day, view
+
+
+def source_of(folder: Path) -> FilesSource:
+    return FilesSource(folder=str(folder))
+
+
+def write_views(file: Path, *rows: dict) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(arrow_of(SOURCE["page_views"], rows), file)
+
+
+def view_ids(source: FilesSource, *days: str, opens: bool = False) -> list[int]:
+    window = Window.of_days(day(days[0]), day(days[-1]), opens) if days else None
+    return sorted(source.read("page_views", window).view_id.to_pyarrow().to_pylist())
+
+
+def test_a_parquet_file_is_read_in_the_types_of_the_contract(tmp_path: Path):
+    rows = arrow_of(SOURCE["bookings"], [booking(1, total_amount=99.5), booking(2)])
+    wider = rows.set_column(0, "booking_id", rows["booking_id"].cast(pa.int32())).append_column("more", [["x", "y"]])
+    pq.write_table(wider, tmp_path / "bookings.parquet")
+    found = source_of(tmp_path).read("bookings").order_by("booking_id")
+    assert found.schema() == SOURCE["bookings"].schema
+    assert found.total_amount.to_pyarrow().to_pylist() == [99.5, 300.0]
+
+
+def test_a_csv_file_is_read_in_the_types_of_the_contract(tmp_path: Path):
+    (tmp_path / "bookings.csv").write_text(
+        "booking_id,user_id,property_id,check_in,check_out,guests_count,total_amount,status,created_at,updated_at\n"
+        "5,7,1,2024-01-10,2024-01-13,2,312.5,confirmed,2024-01-02 10:11:12.5,2024-01-03 00:00:00\n"
+        "6,7,1,2024-01-11,2024-01-13,,0,pending,2024-01-03 00:00:00,2024-01-03 00:00:00\n"
+    )
+    source = source_of(tmp_path)
+    found = source.read("bookings")
+    assert found.schema() == SOURCE["bookings"].schema
+    first, second = found.order_by("booking_id").to_pyarrow().to_pylist()
+    assert (first["booking_id"], first["check_in"], first["total_amount"]) == (5, day("2024-01-10"), 312.5)
+    assert first["created_at"] == at("2024-01-02 10:11:12.500000")
+    assert second["guests_count"] is None
+    of_a_day = source.read("bookings", Window.of_days(day("2024-01-03"), day("2024-01-03")))
+    assert of_a_day.booking_id.to_pyarrow().to_pylist() == [6]
+
+
+def test_daily_folders_are_read_together_whatever_the_number_of_their_files(tmp_path: Path):
+    write_views(tmp_path / "page_views/date=2024-01-01/part-0.parquet", view(1, "2024-01-01 10:00"))
+    write_views(tmp_path / "page_views/date=2024-01-02/part-0.parquet", view(2, "2024-01-02 10:00"))
+    write_views(tmp_path / "page_views/date=2024-01-02/part-1.parquet", view(3, "2024-01-02 11:00"))
+    source = source_of(tmp_path)
+    assert source.read("page_views").schema() == SOURCE["page_views"].schema
+    assert view_ids(source) == [1, 2, 3]
+    assert view_ids(source, "2024-01-02") == [2, 3]
+
+
+def test_only_the_day_folders_of_the_window_are_read(tmp_path: Path):
+    write_views(tmp_path / "page_views/date=2024-01-02/part-0.parquet", view(2, "2024-01-02 10:00"))
+    for other in ("2024-01-01", "2024-01-03"):
+        file = tmp_path / f"page_views/date={other}/part-0.parquet"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"not Parquet")
+    source = source_of(tmp_path)
+    assert view_ids(source, "2024-01-02") == [2]
+    hour = Window(at("2024-01-02 10:00"), at("2024-01-02 11:00"))
+    assert source.read("page_views", hour).view_id.to_pyarrow().to_pylist() == [2]
+    with pytest.raises(Exception, match=r"2024-01-01/part-0\.parquet"):
+        view_ids(source, "2024-01-01", "2024-01-02")
+
+
+def test_the_window_that_opens_reads_what_came_before_it(tmp_path: Path):
+    write_views(tmp_path / "page_views/date=2023-12-30/part-0.parquet", view(1, "2023-12-30 10:00"))
+    write_views(tmp_path / "page_views/date=2024-01-01/part-0.parquet", view(2, "2024-01-01 10:00"))
+    source = source_of(tmp_path)
+    assert view_ids(source, "2024-01-01") == [2]
+    assert view_ids(source, "2024-01-01", opens=True) == [1, 2]
+
+
+def test_a_window_of_a_required_table_without_files_of_those_days_is_empty(tmp_path: Path):
+    file = tmp_path / "bookings/date=2024-01-02/part-0.parquet"
+    file.parent.mkdir(parents=True)
+    pq.write_table(arrow_of(SOURCE["bookings"], [booking(1)]), file)
+    quiet = source_of(tmp_path).read("bookings", Window.of_days(day("2024-01-05"), day("2024-01-05")))
+    assert quiet.schema() == SOURCE["bookings"].schema
+    assert quiet.count().to_pyarrow().as_py() == 0
+
+
+def test_an_optional_table_that_is_missing_is_empty_with_its_columns(tmp_path: Path):
+    optional = [contract for contract in SOURCE.values() if not contract.required]
+    assert len(optional) == 13
+    for contract in optional:
+        rows = source_of(tmp_path).read(contract.name)
+        assert rows.columns == tuple(contract.schema.names)
+        assert rows.count().to_pyarrow().as_py() == 0
+
+
+@pytest.mark.parametrize("name", ["users", "properties", "destinations", "bookings"])
+def test_a_required_table_that_is_missing_is_an_error_that_says_what_to_do(tmp_path: Path, name: str):
+    with pytest.raises(SourceError) as error:
+        source_of(tmp_path).read(name)
+    assert str(error.value) == (
+        f"{tmp_path}: no {name}.parquet, {name}.csv or {name}/date=*/*.parquet; {name} is required "
+        "(`wanderbricks simulate` makes a whole marketplace)"
+    )
+
+
+def test_a_missing_column_is_an_error_that_names_the_file_the_column_and_what_was_found(tmp_path: Path):
+    (tmp_path / "countries.csv").write_text("country,code,continent\nPortugal,PT,Europe\n")
+    with pytest.raises(SourceError) as error:
+        source_of(tmp_path).read("countries")
+    assert str(error.value) == (
+        f"{tmp_path}/countries.csv: column 'country_code' is missing (found: country, code, continent); "
+        "see docs/data-dictionary.md"
+    )
+
+
+def test_a_type_that_does_not_fit_is_an_error_that_names_file_column_and_type(tmp_path: Path):
+    rows = arrow_of(SOURCE["bookings"], [booking(1)])
+    check_in = rows.schema.get_field_index("check_in")
+    wrong = rows.set_column(check_in, "check_in", pa.array([[day("2024-01-10")]]))
+    pq.write_table(wrong, tmp_path / "bookings.parquet")
+    with pytest.raises(SourceError) as error:
+        source_of(tmp_path).read("bookings")
+    assert str(error.value) == (
+        f"{tmp_path}/bookings.parquet: column 'check_in' is array<date>, not date; see docs/data-dictionary.md"
+    )
+
+
+def test_text_that_is_no_number_is_an_error_and_never_a_null(tmp_path: Path):
+    (tmp_path / "bookings.csv").write_text(
+        "booking_id,user_id,property_id,check_in,check_out,guests_count,total_amount,status,created_at,updated_at\n"
+        "5,7,1,2024-01-10,2024-01-13,two,312.5,confirmed,2024-01-02 10:11:12,2024-01-03 00:00:00\n"
+    )
+    with pytest.raises(SourceError, match=r"bookings\.csv: column 'guests_count' holds \['two'\], not int32"):
+        source_of(tmp_path).read("bookings")
+
+
+def test_a_csv_file_with_nothing_but_its_header_is_empty(tmp_path: Path):
+    (tmp_path / "countries.csv").write_text("country,country_code,continent\n")
+    (tmp_path / "payments.csv").write_text(",".join(SOURCE["payments"].schema.names) + "\n")
+    for name in ("countries", "payments"):
+        rows = source_of(tmp_path).read(name)
+        assert rows.schema() == SOURCE[name].schema
+        assert rows.count().to_pyarrow().as_py() == 0
+
+
+def test_the_whole_numbers_and_days_of_a_csv_fit_fractions_booleans_and_moments(tmp_path: Path):
+    (tmp_path / "users.csv").write_text(
+        "user_id,email,name,country,user_type,created_at,is_business,company_name\n"
+        "7,,,Portugal,individual,2023-05-01,0,\n"
+        "8,,,Portugal,business,2023-05-02,1,12\n"
+    )
+    found = source_of(tmp_path).read("users").order_by("user_id").to_pyarrow().to_pylist()
+    assert [row["is_business"] for row in found] == [False, True]
+    assert found[1]["created_at"] == at("2023-05-02 00:00")
+    assert found[1]["company_name"] == "12"
+
+
+def test_the_source_is_never_written(tmp_path: Path):
+    manager = SourceIOManager(source=source_of(tmp_path))
+    context = dg.build_output_context(asset_key=dg.AssetKey("bookings"))
+    with pytest.raises(NotImplementedError, match="bookings belongs to the marketplace and is never written"):
+        manager.handle_output(context, object())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_source_is_loaded_for_the_window_of_the_input(tmp_path: Path):
+    for text, key in (("2024-01-01", 1), ("2024-01-02", 2)):
+        write_views(tmp_path / f"page_views/date={text}/part-0.parquet", view(key, f"{text} 10:00"))
+    context = dg.build_input_context(
+        asset_key=dg.AssetKey("page_views"),
+        asset_partitions_def=dg.DailyPartitionsDefinition("2023-01-01"),
+        asset_partition_key_range=dg.PartitionKeyRange("2024-01-02", "2024-01-02"),
+    )
+    rows = SourceIOManager(source=source_of(tmp_path)).load_input(context)
+    assert rows.view_id.to_pyarrow().to_pylist() == [2]
+
+
+def test_tables_until_a_moment_hold_only_what_came_before_it(tmp_path: Path):
+    from wanderbricks_assets.resources.lake import Lake
+
+    write_views(
+        tmp_path / "page_views/date=2024-01-01/part-0.parquet",
+        view(1, "2024-01-01 09:59:59"),
+        view(2, "2024-01-01 10:00"),
+    )
+    names = ("page_views", "users", "property_features", "dim_host")
+    pq.write_table(arrow_of(SOURCE["users"], []), tmp_path / "users.parquet")
+    lake = Lake(folder=str(tmp_path / "lake"))
+    tables = tables_until(names, lake, source_of(tmp_path), at("2024-01-01 10:00"))
+    assert list(tables) == list(names)
+    assert tables["page_views"].view_id.to_pyarrow().to_pylist() == [1]
