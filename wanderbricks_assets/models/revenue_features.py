@@ -156,7 +156,8 @@ def feature_rows(books: Books, origins: list[int]) -> pd.DataFrame:
     Amounts among the FEATURES are in units of `pickup_forecast`: the books plus what such days picked up lately
     (additive pick-up, Weatherford and Kimes 2003), so that they mean the same however large the marketplace is.
     """
-    return pd.concat([_rows_at(books, origin) for origin in origins], ignore_index=True)
+    rows = pd.concat([_rows_at(books, origin) for origin in origins], ignore_index=True)
+    return rows.astype(dict.fromkeys(FEATURES, "float64"))
 
 
 def _rows_at(books: Books, origin: int) -> pd.DataFrame:

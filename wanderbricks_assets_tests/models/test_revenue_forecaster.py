@@ -8,7 +8,7 @@ import pytest
 from wanderbricks_assets.contracts.predictions import MADE_COLUMNS, REVENUE_FORECAST
 from wanderbricks_assets.models.backtest import backtest, origins_from
 from wanderbricks_assets.models.model import CannotLearn, Model
-from wanderbricks_assets.models.revenue_features import HORIZON_DAYS, feature_rows, read_books
+from wanderbricks_assets.models.revenue_features import HORIZON_DAYS, feature_rows, prophet_forecast, read_books
 from wanderbricks_assets.models.revenue_forecaster import (
     RevenueForecaster,
     evaluation_origins,
@@ -133,6 +133,12 @@ def test_same_data_and_seed_give_the_same_model(training, model):
     again = RevenueForecaster(seed=3).fit(training.sample(frac=1, random_state=1))
     assert again.booster.save_raw() == model.booster.save_raw()
     assert (again.spread == model.spread).all()
+
+
+def test_prophet_forecasts_the_same_when_fitted_again(books):
+    first = books.prophet(400)
+    prophet_forecast.cache_clear()
+    np.testing.assert_array_equal(books.prophet(400), first)
 
 
 def test_the_evaluation_beats_the_seasonal_naive_and_names_its_origins(evaluation):
