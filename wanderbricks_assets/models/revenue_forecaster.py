@@ -62,7 +62,7 @@ class RevenueForecaster(Model):
 
     @classmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
-        """One row per origin (every 5 days) and realized day of its horizon: ROW_KEY, SCALE, FEATURES, revenue."""
+        """One row per origin (every 10 days) and realized day of its horizon: ROW_KEY, SCALE, FEATURES, revenue."""
         return training_rows(read_books(tables, cutoff))
 
     def fit(self, training: pd.DataFrame) -> Self:
@@ -105,9 +105,8 @@ class RevenueForecaster(Model):
         metrics = {f"mape_{days}": table[cls.name, "mape", days] for days in HORIZONS[1:]}
         metrics |= {f"total_error_{days}": table[cls.name, "total_error", days] for days in HORIZONS}
         for method in ("seasonal_naive", "prophet", "pickup"):
-            metrics |= {
-                f"{method}_mape{'' if days == 30 else f'_{days}'}": table[method, "mape", days] for days in HORIZONS
-            }
+            metrics[f"{method}_mape"] = table[method, "mape", HORIZONS[0]]
+            metrics |= {f"{method}_mape_{days}": table[method, "mape", days] for days in HORIZONS[1:]}
         calibration, covered = _coverage(rows)
         return Evaluation(
             metric=metric,
@@ -174,9 +173,8 @@ class RevenueForecaster(Model):
 
         rows = rows[rows["revenue"] > 0].sort_values(ROW_KEY)
         label = np.log(rows["revenue"] / rows["pickup_forecast"])
-        return xgboost.train(
-            {**BOOSTER, "seed": self.seed}, xgboost.DMatrix(rows[self.features], label, nthread=1), ROUNDS
-        )
+        data = xgboost.DMatrix(rows[self.features], label, nthread=1)
+        return xgboost.train({**BOOSTER, "seed": self.seed}, data, ROUNDS)
 
     def _expected(self, booster, rows: pd.DataFrame) -> np.ndarray:
         import xgboost
@@ -197,9 +195,14 @@ class RevenueForecaster(Model):
             forecast = self._expected(self._boost(training[training["ds"] < start]), unseen)
             error = np.abs(np.log(unseen["revenue"] / forecast))
             folds.append(pd.DataFrame({"band": _band(unseen["horizon_days"]), "error": error}))
-        errors = pd.concat(folds).groupby("band")["error"]
+        errors = pd.concat(folds)
+        by_band = [errors["error"][errors["band"] == band] for band in range(len(BANDS))]
+        if any(band.empty for band in by_band):
+            raise CannotLearn(
+                f"too few of the {FOLDS * FOLD_DAYS} days before {end:%Y-%m-%d} have revenue for an interval"
+            )
         # Further ahead is never surer, whatever a thin sample says.
-        return np.maximum.accumulate([_covering_quantile(errors.get_group(band)) for band in range(len(BANDS))])
+        return np.maximum.accumulate([_covering_quantile(band) for band in by_band])
 
 
 def predict_revenue(
@@ -259,7 +262,7 @@ def forecasts(books: Books, origins: list[int], seed: int) -> pd.DataFrame:
         known = training[training["ds"] < pd.Timestamp(books.day(origin))]
         rows = feature_rows(books, [origin])
         predicted = RevenueForecaster(seed).fit(known).predict(rows)
-        day = origin + rows["horizon_days"].to_numpy() - 1
+        day = origin + rows["horizon_days"].to_numpy("int64") - 1
         year_ago = np.where(day >= LAST_YEAR, books.revenue[np.maximum(day - LAST_YEAR, 0)], np.nan)
         rows = rows[[*ROW_KEY, "on_the_books"]].assign(
             actual=rows["revenue"],

@@ -186,6 +186,12 @@ def test_too_little_history_is_said_and_not_learned_from(tables):
         RevenueForecaster.training_set(empty, CUTOFF)
 
 
+def test_a_market_that_has_been_shut_lately_has_no_interval(training):
+    shut = training.assign(revenue=training["revenue"].where(training["ds"] < CUTOFF - timedelta(days=112), 0.0))
+    with pytest.raises(CannotLearn, match="too few of the 112 days"):
+        RevenueForecaster().fit(shut)
+
+
 def test_less_than_a_year_of_history_is_enough_to_forecast(tables):
     cutoff = midnight(FIRST_DAY + timedelta(days=240))
     model = RevenueForecaster().fit(RevenueForecaster.training_set(tables, cutoff))
