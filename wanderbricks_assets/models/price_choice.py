@@ -38,7 +38,7 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
     nights: current_price, expected (bookings at it), free_nights, lowest_seen, highest_seen (prices of such listings),
     elasticity, elasticity_sd.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     current, mean, sd = (nights[name].to_numpy()[:, None] for name in ("current_price", "elasticity", "elasticity_sd"))
     expected, free = (nights[name].to_numpy(float)[:, None] for name in ("expected", "free_nights"))
@@ -49,7 +49,7 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
     share = np.minimum(np.divide(now, current * np.maximum(free, 1)), 0.99)
     with np.errstate(divide="ignore", invalid="ignore"):
         same = np.log(np.log1p(-np.minimum(share / PRICES, 1.0)) / np.log1p(-share)) / (PRICES - 1)
-        probability = norm.cdf((same - mean) / sd)
+        probability = ndtr((same - mean) / sd)
     probability = np.where(PRICES < 1, probability, 1 - probability)
 
     cautious = (probability >= rails.confidence) & (revenue >= now * (1 + rails.min_gain))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from ibis import Table
 
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.elasticity import Elasticities, listing_rate, residuals, response
@@ -38,21 +39,18 @@ def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, see
     panel = weekly_panel(tables["property_features"], history, end)
     past = panel[panel.weeks_ago > 0]
     check(past[past.week < origins[0]])
+    to_sell = pd.concat([_nights_and_bookings(panel, history, origin) for origin in origins], ignore_index=True)
     judges, held_out, priced = [], [], []
     for half in (0, 1):
         mine = past.property_id % 2 == half
         model = method(seed).fit(past[~mine & (past.week < origins[0])].reset_index(drop=True))
-        judged = residuals(past[mine].reset_index(drop=True), seed)
+        judged = residuals(past[mine], seed)
         judges.append(Elasticities.fit(response(judged)))
         held_out.append(judged.assign(elasticity=model.elasticities.of(judged)[0]))
         for origin in origins:
             model.rate = model.rates(past[mine & (past.week < origin)])
-            nights = model.believe(nights_of(panel[panel.property_id % 2 == half], history, origin.date()))
-            nights = pd.concat([nights, choose_prices(nights, model.rails)], axis=1)
-            came = bookings_of_nights(history, origin.date())
-            priced.append(
-                nights.merge(came.rename(columns={"bookings": "came"}), on=["property_id", "target_date"], how="left")
-            )
+            nights = model.believe(to_sell[(to_sell.property_id % 2 == half) & (to_sell.week == origin)])
+            priced.append(pd.concat([nights, choose_prices(nights, model.rails)], axis=1))
     rows = pd.concat(priced, ignore_index=True)
     judged = pd.concat(held_out, ignore_index=True)
     lift, steady, judge_elasticity = _lift(rows, judges, seed)
@@ -77,10 +75,17 @@ def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, see
             "share_already_booked": float(sold.mean()),
             "share_declined": float((stays & ~sold).mean()),
             "mean_move": float(np.abs(np.log(rows.recommended_price / rows.current_price)[~stays]).mean()),
-            "expected_over_actual_bookings": float(rows.expected.sum() / max(rows.came.fillna(0).sum(), 1)),
+            "expected_over_actual_bookings": float(rows.expected.sum() / max(rows.came.sum(), 1)),
         }
         | extra,
     )
+
+
+def _nights_and_bookings(panel: pd.DataFrame, history: Table, origin: pd.Timestamp) -> pd.DataFrame:
+    """The nights to price at an origin, with the bookings that `came` for each afterwards."""
+    came = bookings_of_nights(history, origin.date()).rename(columns={"bookings": "came"})
+    nights = nights_of(panel, history, origin.date())
+    return nights.merge(came, on=["property_id", "target_date"], how="left").fillna({"came": 0.0})
 
 
 def _origins(cutoff: date) -> list[pd.Timestamp]:
@@ -195,7 +200,7 @@ def _rows(rows: pd.DataFrame, judge_elasticity: np.ndarray) -> pd.DataFrame:
             "predicted_current_revenue": rows.current_expected_revenue,
             "reason": rows.reason,
             "predicted": rows.expected,
-            "actual": rows.came.fillna(0.0),
+            "actual": rows.came,
         }
     )
 

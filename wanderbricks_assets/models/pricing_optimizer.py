@@ -43,10 +43,10 @@ class PricingOptimizer(Model):
 
     def fit(self, training: pd.DataFrame) -> Self:
         self.elasticities = Elasticities.fit(response(residuals(training, self.seed)))
-        rate = listing_rate(training)
-        self.demand = demand_model(training, training.property_id.map(rate).to_numpy(), self.seed)
+        recent = _last_years(training, 2)
+        self.demand = demand_model(recent, recent.property_id.map(listing_rate(recent)).to_numpy(), self.seed)
         self.rate = self.rates(training)
-        last = _last_year(training)
+        last = _last_years(training, 1)
         # Nights that one booking brings on the day it is made, the day after ... : [DAYS]
         per_booking = last[list(NIGHTS)].sum().to_numpy() / max(last.bookings.sum(), 1) / 7
         self.nights_per_booking = np.repeat(per_booking, 7)[:DAYS]
@@ -54,8 +54,8 @@ class PricingOptimizer(Model):
 
     def rates(self, past: pd.DataFrame) -> pd.Series:
         """By property_id: the weekly bookings of each listing that its controls scale, as the last year had them."""
-        rate = listing_rate(past)
-        last = _last_year(past)
+        last = _last_years(past, 1)
+        rate = listing_rate(_last_years(past, 2))
         expected = last.property_id.map(rate) * self.demand.predict(last[list(CONTROLS)].to_numpy(float))
         sums = last.assign(expected=expected).groupby("property_id")[["bookings", "expected"]].sum()
         whole = sums.bookings.sum() / sums.expected.sum()
@@ -136,5 +136,5 @@ class PricingOptimizer(Model):
         return figure(evaluation)
 
 
-def _last_year(panel: pd.DataFrame) -> pd.DataFrame:
-    return panel[panel.week > panel.week.max() - timedelta(weeks=52)]
+def _last_years(panel: pd.DataFrame, years: int) -> pd.DataFrame:
+    return panel[panel.week > panel.week.max() - timedelta(weeks=52 * years)]
