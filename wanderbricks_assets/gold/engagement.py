@@ -35,7 +35,8 @@ def engagement(page_views: Table, clickstream: Table, bookings: Table, unit: str
     order = [events.timestamp, events.event, events.property_id]
     following = ibis.window(group_by=[events.user_id, events.period], order_by=order)
     gap = events.timestamp.lead().over(following).epoch_seconds() - events.timestamp.epoch_seconds()
-    events = events.mutate(gap=ibis.least(gap, LONGEST_STAY_ON_PAGE))
+    # Not least(), which passes over nulls: a view that nothing follows has no time, not the longest.
+    events = events.mutate(gap=(gap > LONGEST_STAY_ON_PAGE).ifelse(LONGEST_STAY_ON_PAGE, gap))
     is_view = events.event == "view"
     is_timed = is_view & events.user_id.notnull() & events.gap.notnull()
     # By visitor first: counting distinct visitors of millions of small groups at once takes several times as long.
