@@ -84,20 +84,11 @@ def _keep_one(rows: Table, contract: Contract, key: tuple[str, ...], reason: str
     """Give the reason to all but one of the believed rows of a key and day.
 
     The one is the last by the contract's key and then by content, so the choice does not depend on the order of files.
-    Only keys that occur more than once are sorted: they are few, and the rows many.
     """
-    day = rows[contract.time_column].date()
-    rows = rows.mutate(_day=day)
-    believed = rows.filter(rows[REASON].isnull())
-    times = believed.group_by(*key, "_day").agg(_times=believed.count())
-    several = times.filter(times._times > 1).drop("_times")
-    is_several = [rows[name].identical_to(several[name]) for name in (*key, "_day")]
-    repeated = rows.semi_join(several, is_several)
     content = [*contract.key, *(name for name in contract.schema.names if name not in contract.key)]
     order = ibis.window(
-        group_by=[repeated[REASON].isnull(), repeated._day, *(repeated[column] for column in key)],
-        order_by=[repeated[name].desc() for name in content if not repeated[name].type().is_struct()],
+        group_by=[rows[REASON].isnull(), rows[contract.time_column].date(), *(rows[column] for column in key)],
+        order_by=[rows[name].desc() for name in content if name not in key and not rows[name].type().is_struct()],
     )
-    is_extra = repeated[REASON].isnull() & (ibis.row_number().over(order) > 0)
-    repeated = repeated.mutate(**{REASON: is_extra.ifelse(reason, repeated[REASON])})
-    return rows.anti_join(several, is_several).union(repeated).drop("_day")
+    is_extra = rows[REASON].isnull() & (ibis.row_number().over(order) > 0)
+    return rows.mutate(**{REASON: is_extra.ifelse(reason, rows[REASON])})

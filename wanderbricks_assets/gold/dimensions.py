@@ -57,17 +57,16 @@ def dim_user(users: Table, previous: Table, seen_at: ibis.Value) -> Table:
     )
     pairs = current.join(users.select("user_id", **{f"new_{name}": name for name in _GUEST}), "user_id")
     differs = ibis.or_(*(~pairs[name].identical_to(pairs[f"new_{name}"]) for name in _GUEST))
-    changed = pairs.filter(differs)
+    changed = pairs.filter(differs).mutate(seen_at=seen_at)
     begun = changed.select(
         "user_id",
         **{name: f"new_{name}" for name in _GUEST},
         created_at="created_at",
-        effective_from=ibis.greatest(changed.effective_from, seen_at),
+        effective_from=ibis.greatest(changed.effective_from, changed.seen_at),
         effective_to=ibis.null("timestamp"),
         is_current=True,
     )
-    ended = changed.filter(changed.effective_from < seen_at)
-    ended = ended.select(previous.columns).mutate(effective_to=seen_at, is_current=False)
+    ended = changed.filter(changed.effective_from < changed.seen_at).mutate(effective_to="seen_at", is_current=False)
     kept = previous.anti_join(changed.select("user_id", "effective_from"), ["user_id", "effective_from"])
     columns = previous.columns
     return ibis.union(
