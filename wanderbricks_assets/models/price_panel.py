@@ -46,7 +46,8 @@ def weekly_panel(property_features: Table, fact_booking_history: Table, end: dat
     """One row per listing and week, sorted; weeks are counted back from `end`, and the last one begins at `end`.
 
     What came in the week is null in the week to come: `log_price` (mean listed price), `bookings` (made in it) and
-    NIGHTS (nights of those bookings, by weeks from booking to night). Every other column was known when its week began.
+    NIGHTS (nights of those bookings, by weeks from booking to night). Every other column was known when its week began,
+    but that a price set within the week counts for `*_set`: so only the week to come is what a forecaster knew.
     """
     listed = _listed(property_features, end).order_by("property_id", "weeks_ago").to_pandas()
     made = _bookings_made(fact_booking_history, end).to_pandas()
@@ -146,9 +147,8 @@ def _add_controls(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def nights_of(panel: pd.DataFrame, fact_booking_history: Table, moment: date) -> pd.DataFrame:
-    """One row per listing of the week that begins at `moment` and night of the 30 days from then on."""
-    week = panel[panel.week == pd.Timestamp(moment)]
-    before = panel[(panel.week < pd.Timestamp(moment)) & panel.price.notna()]
+    """One row per listing of the week to come, which begins at `moment`, and night of the 30 days from then on."""
+    week, before = panel[panel.weeks_ago == 0], panel[panel.weeks_ago > 0]
     seen = before.groupby(["destination", "property_type"]).price.agg(lowest_seen="min", highest_seen="max")
     week = week.merge(seen, left_on=["destination", "property_type"], right_index=True, how="left")
     for name in ("lowest_seen", "highest_seen"):

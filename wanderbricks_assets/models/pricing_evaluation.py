@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from ibis import Table
 
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.elasticity import Elasticities, listing_rate, residuals, response
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
 from wanderbricks_assets.models.price_choice import SURE, choose_prices, demand_at
-from wanderbricks_assets.models.price_panel import DAYS, bookings_of_nights, check, nights_of, weekly_panel
+from wanderbricks_assets.models.price_panel import DAYS, bookings_of_nights, check, weekly_panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,13 +32,12 @@ def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, see
     The choosers know nothing from the first origin on: held out are the listings and the dates. The coefficients of the
     judges are bootstrapped over listings.
     """
-    history = tables["fact_booking_history"]
     end = cutoff - timedelta(days=cutoff.weekday())
     origins = _origins(cutoff)
-    panel = weekly_panel(tables["property_features"], history, end)
+    panel = weekly_panel(tables["property_features"], tables["fact_booking_history"], end)
     past = panel[panel.weeks_ago > 0]
     check(past[past.week < origins[0]])
-    to_sell = pd.concat([_nights_and_bookings(panel, history, origin) for origin in origins], ignore_index=True)
+    to_sell = pd.concat([_nights_and_bookings(method, tables, origin) for origin in origins], ignore_index=True)
     judges, held_out, priced = [], [], []
     for half in (0, 1):
         mine = past.property_id % 2 == half
@@ -57,6 +55,7 @@ def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, see
     calibration, extra = _calibration(judged)
     pooled, error = _pooled(judges)
     stays = rows.recommended_price == rows.current_price
+    moves = np.abs(np.log(rows.recommended_price / rows.current_price)[~stays])
     sold = rows.reason == "kept: already booked"
     return Evaluation(
         metric=lift,
@@ -65,7 +64,7 @@ def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, see
         rows=_rows(rows, judge_elasticity),
         losses=_losses(judged, origins),
         metrics={
-            "elasticity": pooled,
+            "elasticity_mean": pooled,
             "elasticity_lower": pooled - SURE * error,
             "elasticity_upper": pooled + SURE * error,
             "naive_elasticity": _naive(past),
@@ -74,17 +73,17 @@ def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, see
             "share_of_prices_raised": float((rows.recommended_price > rows.current_price).mean()),
             "share_already_booked": float(sold.mean()),
             "share_declined": float((stays & ~sold).mean()),
-            "mean_move": float(np.abs(np.log(rows.recommended_price / rows.current_price)[~stays]).mean()),
+            "mean_move": float(moves.mean()) if len(moves) else 0.0,
             "expected_over_actual_bookings": float(rows.expected.sum() / max(rows.came.sum(), 1)),
         }
         | extra,
     )
 
 
-def _nights_and_bookings(panel: pd.DataFrame, history: Table, origin: pd.Timestamp) -> pd.DataFrame:
+def _nights_and_bookings(method: "type[PricingOptimizer]", tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
     """The nights to price at an origin, with the bookings that `came` for each afterwards."""
-    came = bookings_of_nights(history, origin.date()).rename(columns={"bookings": "came"})
-    nights = nights_of(panel, history, origin.date())
+    came = bookings_of_nights(tables["fact_booking_history"], origin.date()).rename(columns={"bookings": "came"})
+    nights = method.inputs(tables, origin.to_pydatetime())
     return nights.merge(came, on=["property_id", "target_date"], how="left").fillna({"came": 0.0})
 
 
@@ -224,7 +223,8 @@ def figure(evaluation: Evaluation) -> "Figure":
     left.legend(fontsize=7)
 
     moved = evaluation.rows[evaluation.rows.recommended_price != evaluation.rows.current_price]
-    night = (moved if len(moved) else evaluation.rows).sort_values("predicted_revenue").iloc[-1]
+    moved = moved if len(moved) else evaluation.rows
+    night = moved.loc[(moved.predicted_revenue - moved.predicted_current_revenue).idxmax()]
     ratio = np.linspace(0.5, 2, 100)
     free = np.array(float(night.free_nights))
     for name, style in (("elasticity", "-"), ("elasticity_lower", ":"), ("elasticity_upper", ":")):

@@ -64,7 +64,7 @@ class PricingOptimizer(Model):
 
     @classmethod
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
-        """One row per listing and night of the next 30 days; listed means with a price in the week before."""
+        """One row per night of the next 30 days of each active listing: one with a price in the week before."""
         history = tables["fact_booking_history"]
         panel = weekly_panel(tables["property_features"], history, moment.date())
         return nights_of(panel, history, moment.date())
@@ -72,6 +72,7 @@ class PricingOptimizer(Model):
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         nights = self.believe(inputs)
         columns = ["property_id", "target_date", "current_price", "elasticity"]
+        # Demand and revenue are of bookings made, before cancellations, which take about the same share at every price.
         return pd.concat([nights[columns], choose_prices(nights, self.rails)], axis=1)
 
     def optimize_price(self, inputs: pd.DataFrame, property_id: int, target_date: date) -> dict[str, float | str]:
