@@ -1,7 +1,7 @@
 """Properties, guests, places, hosts and the calendar."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import ibis
 import pandas as pd
@@ -40,8 +40,8 @@ def dim_property(properties: Table, property_updates: Table) -> Table:
     )
 
 
-def dim_user(users: Table, previous: Table, seen_at: ibis.Value) -> Table:
-    """One row per guest and version: `previous` is the table as it stands, `seen_at` the newest event of the source.
+def dim_user(users: Table, previous: Table, seen_at: datetime | None) -> Table:
+    """One row per guest and version: `previous` is the table as it stands, `seen_at` the moment of the newest event.
 
     A guest whose attributes differ from the current version gets a new one from `seen_at` on; the old one ends there.
     Of two changes seen at the same moment the second replaces the first.
@@ -57,7 +57,7 @@ def dim_user(users: Table, previous: Table, seen_at: ibis.Value) -> Table:
     )
     pairs = current.join(users.select("user_id", **{f"new_{name}": name for name in _GUEST}), "user_id")
     differs = ibis.or_(*(~pairs[name].identical_to(pairs[f"new_{name}"]) for name in _GUEST))
-    changed = pairs.filter(differs).mutate(seen_at=seen_at)
+    changed = pairs.filter(differs).mutate(seen_at=ibis.literal(seen_at, "timestamp"))
     begun = changed.select(
         "user_id",
         **{name: f"new_{name}" for name in _GUEST},

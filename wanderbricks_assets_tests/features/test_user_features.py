@@ -30,7 +30,7 @@ EVER = Window.of_days(day("2020-01-01"), day("2030-12-31"))
 
 
 def guests(*users: dict) -> ibis.Table:
-    made = dim_user(source_table("users", *users), table_of(DIM_USER), ibis.timestamp("2024-01-01"))
+    made = dim_user(source_table("users", *users), table_of(DIM_USER), at("2024-01-01"))
     return stored(made, DIM_USER)
 
 
@@ -99,7 +99,7 @@ def test_a_customer_who_registers_after_booking_has_no_row_before():
 
 def test_a_row_carries_the_country_that_held_when_its_day_ended():
     first = guests(user(7))
-    moved = dim_user(source_table("users", user(7, country="Japan")), first, ibis.timestamp("2024-01-05 12:00"))
+    moved = dim_user(source_table("users", user(7, country="Japan")), first, at("2024-01-05 12:00"))
     history = history_of([booking(key, f"2024-01-0{key} 10:00") for key in (4, 5, 6)])
     found = features(history, stored(moved, DIM_USER)).head(3)
     assert found.country.to_list() == ["Portugal", "Japan", "Japan"]

@@ -52,7 +52,7 @@ def listings() -> ibis.Table:
 @cache
 def guests() -> ibis.Table:
     users = source_table("users", user(7), user(8, is_business=True))
-    return stored(dim_user(users, table_of(DIM_USER), ibis.timestamp("2024-01-31")), DIM_USER)
+    return stored(dim_user(users, table_of(DIM_USER), at("2024-01-31")), DIM_USER)
 
 
 def details(history: ibis.Table, *payments: dict, days: Window = JANUARY) -> list[dict]:

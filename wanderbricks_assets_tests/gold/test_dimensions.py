@@ -9,7 +9,7 @@ from wanderbricks_assets.contracts.gold import DIM_DATE, DIM_DESTINATION, DIM_HO
 from wanderbricks_assets.gold.dimensions import dim_date, dim_destination, dim_host, dim_property, dim_user
 from wanderbricks_assets_tests.marketplace import (
     assert_same,
-    booking,
+    at,
     day,
     frame,
     listing,
@@ -85,8 +85,7 @@ def test_every_version_carries_the_columns_of_the_listing():
 
 
 def users_after(previous: ibis.Table, seen_at: str, *rows: dict) -> ibis.Table:
-    bookings = source_table("bookings", booking(1, seen_at), booking(2, "2023-12-01"))
-    made = dim_user(source_table("users", *rows), previous, bookings.created_at.max().as_scalar())
+    made = dim_user(source_table("users", *rows), previous, at(seen_at))
     return stored(made, DIM_USER)
 
 
