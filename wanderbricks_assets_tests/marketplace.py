@@ -229,21 +229,19 @@ def until(tables: dict[str, pa.Table], moment: datetime) -> dict[str, pa.Table]:
     return {name: rows if _time(name) is None else _before(rows, _time(name), moment) for name, rows in tables.items()}
 
 
-def deliver(folder: Path, tables: dict[str, pa.Table], first: date = FIRST, last: date = LAST) -> None:
-    """Write the events of some days as daily folders, and the other tables whole."""
+def deliver(folder: Path, tables: dict[str, pa.Table], first: date | None, last: date) -> None:
+    """Write the events of some days (from the beginning where `first` is None) as daily folders, other tables whole."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
-        column = _time(name)
-        if column is None:
+        if _time(name) is None:
             pq.write_table(rows, folder / f"{name}.parquet")
             continue
-        for which in pd.date_range(first, last):
-            of_day = _before(rows, column, which + pd.Timedelta(days=1))
-            of_day = of_day.filter(pc.greater_equal(of_day[column], pa.scalar(which, of_day[column].type)))
-            if len(of_day):
-                file = folder / name / f"date={which:%Y-%m-%d}" / "part-0.parquet"
+        dates = pc.cast(rows[_time(name)], pa.date32())
+        for of in sorted(set(dates.to_pylist())):
+            if of <= last and (first is None or of >= first):
+                file = folder / name / f"date={of}" / "part-0.parquet"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                pq.write_table(of_day, file)
+                pq.write_table(rows.filter(pc.equal(dates, of)), file)
 
 
 def memory(tables: dict[str, pa.Table]) -> dict[str, ibis.Table]:
