@@ -1,0 +1,112 @@
+"""A home's settings: from arguments, the environment, and what the home was made with."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from wanderbricks_assets.settings import DAYS_OF_HOURS, Settings, default_start
+
+VARIABLES = ("HOME", "START", "HOURLY_START", "SOURCE", "SEED", "PROFILE", "MLFLOW_TRACKING_URI", "ALERT_URLS")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own, given by the environment alone."""
+    for name in VARIABLES:
+        monkeypatch.delenv(f"WANDERBRICKS_{name}", raising=False)
+    monkeypatch.setenv("WANDERBRICKS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_everything_of_a_home_lies_in_its_folder(home: Path):
+    settings = Settings()
+    assert settings.home == home
+    assert settings.source_folder == home / "source"
+    assert settings.lake_folder == home / "lake"
+    assert settings.dagster_home == home / "dagster"
+    assert settings.tracking_uri == f"sqlite:///{home}/mlflow.db"
+    assert not home.exists()
+
+
+def test_a_variable_sets_what_it_names(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDERBRICKS_SOURCE", "elsewhere")
+    monkeypatch.setenv("WANDERBRICKS_START", "2023-02-03")
+    monkeypatch.setenv("WANDERBRICKS_SEED", "7")
+    monkeypatch.setenv("WANDERBRICKS_MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    settings = Settings()
+    assert settings.source_folder == Path.cwd() / "elsewhere"
+    assert (settings.first_day, settings.seed) == (date(2023, 2, 3), 7)
+    assert settings.tracking_uri == "http://mlflow:5000"
+
+
+def test_alert_urls_are_not_shown(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDERBRICKS_ALERT_URLS", '["slack://hunter2"]')
+    settings = Settings()
+    assert settings.alert_urls[0].get_secret_value() == "slack://hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+def test_history_is_three_years_and_hours_are_a_year_and_a_half_by_default(home: Path):
+    settings = Settings()
+    assert settings.first_day == default_start()
+    assert (settings.first_hourly_day - settings.first_day).days == round(3 * 365.25) - DAYS_OF_HOURS == 548
+
+
+def test_hours_never_begin_before_the_first_day(home: Path):
+    recent = date.fromordinal(default_start().toordinal() + 1000)
+    assert Settings(start=recent).first_hourly_day == recent
+
+
+def test_a_home_keeps_what_it_was_made_with(home: Path, monkeypatch: pytest.MonkeyPatch):
+    Settings(source=home / "files", start=date(2024, 1, 1), hourly_start=date(2024, 6, 1)).save()
+    later = Settings()
+    assert later.source_folder == home / "files"
+    assert (later.first_day, later.first_hourly_day) == (date(2024, 1, 1), date(2024, 6, 1))
+    assert json.loads((home / "settings.json").read_text()) == {
+        "source": str(home / "files"),
+        "start": "2024-01-01",
+        "hourly_start": "2024-06-01",
+    }
+
+
+def test_saving_again_changes_nothing(home: Path):
+    Settings(start=date(2024, 1, 1)).save()
+    before = (home / "settings.json").read_text()
+    Settings().save()
+    assert (home / "settings.json").read_text() == before
+    assert [file.name for file in home.iterdir()] == ["settings.json"]
+
+
+def test_a_home_made_with_another_start_is_not_mixed_with_this_one(home: Path):
+    Settings(start=date(2024, 1, 1), hourly_start=date(2024, 1, 1)).save()
+    with pytest.raises(ValueError, match=f"{home} was made with start 2024-01-01, not 2024-02-01; give another --home"):
+        Settings(start=date(2024, 2, 1)).save()
+    assert Settings().first_day == date(2024, 1, 1)
+
+
+def test_a_home_made_with_another_source_is_not_mixed_with_this_one(home: Path):
+    Settings(start=date(2024, 1, 1)).save()
+    with pytest.raises(ValueError, match=r"was made with source .*/home/source, not .*/other"):
+        Settings(source=home / "other").save()
+
+
+def test_an_argument_comes_before_a_variable_and_a_variable_before_the_home(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    Settings(start=date(2024, 1, 1)).save()
+    monkeypatch.setenv("WANDERBRICKS_START", "2024-02-01")
+    assert Settings().first_day == date(2024, 2, 1)
+    assert Settings(start=date(2024, 3, 1)).first_day == date(2024, 3, 1)
+
+
+def test_a_setting_that_does_not_exist_is_an_error(home: Path):
+    with pytest.raises(ValidationError, match="sauce"):
+        Settings(sauce="files")
+
+
+def test_the_home_given_as_an_argument_is_the_one_whose_settings_are_read(home: Path, tmp_path: Path):
+    Settings(home=tmp_path / "second", start=date(2022, 5, 5)).save()
+    assert Settings(home=tmp_path / "second").first_day == date(2022, 5, 5)
