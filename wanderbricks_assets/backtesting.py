@@ -1,10 +1,11 @@
 """Backtests on the tables of a home."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import pandas as pd
-
+from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.backtest import backtest, origins_from
 from wanderbricks_assets.resources.lake import Lake

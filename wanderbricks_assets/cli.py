@@ -130,7 +130,7 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.", envvar="DAGSTER_PORT")] = 3000,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", envvar="MLFLOW_PORT")] = 5000,
 ) -> None:
-    """Simulate a marketplace (unless --source names a real one), materialize every asset, then serve the UIs until Ctrl-C."""
+    """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
     settings = _settings(home, source=source)
     if settings.source_folder == settings.home / "source":
         settings.save()

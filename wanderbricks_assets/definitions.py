@@ -1,4 +1,4 @@
-"""Wanderbricks Assets: marketplace tables flow through gold and feature tables into five models; what passes its gates predicts."""
+"""Marketplace tables flow through gold and feature tables into five models; what passes its gates predicts."""
 
 import dagster as dg
 

@@ -3,14 +3,14 @@
 Only the scoreboard and the benchmark read the truth, and only a simulated source has one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled
+from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.model import Evaluation
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource

@@ -13,7 +13,7 @@ LARGEST = 100_000  # bytes
 
 
 def picture(figure: "Figure") -> dg.MarkdownMetadataValue:
-    """The figure as Markdown that Dagster's pages show. Raises ValueError when it is too heavy even at low resolution."""
+    """The figure as Markdown that Dagster shows. Raises ValueError when it is too heavy even at low resolution."""
     for dpi in (100, 70, 45):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")

@@ -1,4 +1,4 @@
-"""How good each model is, in one row: its metric against the target, the naive baseline and, in simulation, the floor."""
+"""How good each model is, in one row: its metric against target, naive baseline and, in simulation, the floor."""
 
 from dataclasses import asdict, dataclass
 from typing import ClassVar

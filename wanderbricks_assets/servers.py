@@ -38,9 +38,7 @@ def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Calla
     servers = _servers(settings, host, port, mlflow_port)
     for server, its_port in zip(servers, (port, None, mlflow_port), strict=True):
         if its_port and _is_taken(host, its_port):
-            say(
-                f"[red]Port {its_port} is taken[/red]: {server.name} cannot start. Stop what listens there, or choose another port."
-            )
+            say(f"[red]Port {its_port} is taken[/red]: {server.name} cannot start; stop what listens there.")
             return 1
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     running: dict[Server, subprocess.Popen] = {}

@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     start: date | None = Field(None, description="first day of history; by default three years before the first run")
     hourly_start: date | None = Field(
         None,
-        description=f"first day that hourly features are kept for; by default {DAYS_OF_HOURS} days before the first run",
+        description=f"first day of hourly features; by default {DAYS_OF_HOURS} days before the first run",
     )
     seed: int = Field(0, description="seed of every random choice in training")
 
@@ -86,7 +86,7 @@ class Settings(BaseSettings):
             for name, saved in json.loads(file.read_text()).items():
                 if saved != wanted[name]:
                     raise ValueError(
-                        f"{self.home} was made with {name} {saved}, not {wanted[name]}; give another --home, or delete it"
+                        f"{self.home} was made with {name} {saved}, not {wanted[name]}; give another --home"
                     )
             return
         self.home.mkdir(parents=True, exist_ok=True)

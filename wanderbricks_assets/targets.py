@@ -1,4 +1,4 @@
-"""The five targets of the mission, one row each. Asset checks, promotion and the scoreboard read them here and nowhere else."""
+"""The five targets of the mission, one row each. Checks, promotion and the scoreboard read them here only."""
 
 from dataclasses import dataclass
 from typing import Literal

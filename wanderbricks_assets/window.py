@@ -1,9 +1,11 @@
 """The span of time that a run covers."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-import ibis
+from wanderbricks_assets.lazy import ibis
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Window:
     opens: bool = False
 
     @classmethod
-    def of_days(cls, first: date, last: date, opens: bool = False) -> "Window":
+    def of_days(cls, first: date, last: date, opens: bool = False) -> Window:
         """The days `first` to `last`, both included."""
         return cls(midnight(first), midnight(last) + timedelta(days=1), opens)
 
@@ -35,7 +37,7 @@ class Window:
             start, end = ibis.literal(self.first_day), ibis.literal(self.last_day + timedelta(days=1))
         return (column < end) if self.opens else (column >= start) & (column < end)
 
-    def back(self, **span: float) -> "Window":
+    def back(self, **span: float) -> Window:
         """The same window, begun earlier: `window.back(days=30)`."""
         return Window(self.start - timedelta(**span), self.end, self.opens)
 

@@ -1,4 +1,4 @@
-"""Materialize everything that is missing up to a moment, in as few runs as Dagster allows: one per rhythm of partitions."""
+"""Materialize everything that is missing up to a moment, in as few runs as Dagster allows: one per rhythm."""
 
 import time
 import uuid
@@ -92,7 +92,7 @@ def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime)
     training = _assets_of(defs, TRAINING.name)
     models = [key for key in training if defs.get_assets_def(key).partitions_def is not None]
     if missing := _missing(instance, models, WEEKLY, moment):
-        # One model a week is enough to serve from; the weeks before it are there to be backfilled by whoever wants them.
+        # The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them.
         yield Planned(TRAINING.name, tuple(training), missing[1], missing[1])
     predictions = _assets_of(defs, PREDICTIONS.name)
     if days := _ended(DAILY, moment):

@@ -1,10 +1,11 @@
 """What a table holds, said once: schemas, Dagster metadata, data checks and the data dictionary all read it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 
-import ibis
-import pyarrow as pa
+from wanderbricks_assets.lazy import Table, ibis, pa
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Contract:
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
-    def conform(self, rows: ibis.Table) -> ibis.Table:
+    def conform(self, rows: Table) -> Table:
         """The rows with exactly this contract's columns, in its order and types.
 
         Raises ValueError when a column is missing: a transform that forgets a column must not write nulls in silence.

@@ -31,7 +31,7 @@ DIM_PROPERTY = table(
 )
 DIM_USER = table(
     "dim_user",
-    "Guests, one row per version (type 2). The source keeps no history of users, so a version begins when a change is seen.",
+    "Guests, one row per version (type 2). The source keeps no history of users: a version begins when it is seen.",
     C("user_id", "int64", nullable=False),
     C("country", "string", "home country"),
     C("user_type", "string", "individual or business"),
@@ -92,8 +92,8 @@ _STAY = (
 )
 FACT_BOOKING_HISTORY = table(
     "fact_booking_history",
-    "Every state a booking was ever in, one row per booking and change: what makes bookings readable as they were known "
-    "at any moment. A partition holds the changes of that day and is never rewritten by later ones.",
+    "Every state a booking was ever in, one row per booking and change: what makes bookings readable as they were "
+    "known at any moment. A partition holds the changes of that day and is never rewritten by later ones.",
     C("booking_id", "int64", nullable=False),
     C("known_at", "timestamp", "moment this state began and could be known", nullable=False),
     C("created_at", "timestamp", "moment the booking was made", nullable=False),

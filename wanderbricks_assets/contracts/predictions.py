@@ -60,7 +60,7 @@ CONVERSION_SCORES = table(
 )
 PRICE_RECOMMENDATIONS = table(
     "price_recommendations",
-    "The price of highest expected revenue for each active property and each of the next 30 days, within the guard rails.",
+    "The price of highest expected revenue for each active property and night of the next 30, within the guard rails.",
     C("property_id", "int64", nullable=False),
     C("target_date", "date", "night of the stay", nullable=False),
     C("current_price", "float64", unit="currency per night", minimum=0),

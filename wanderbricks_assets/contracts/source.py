@@ -1,4 +1,4 @@
-"""The 16 tables of the marketplace's own database (the schema of `samples.wanderbricks`), and the one this project adds.
+"""The 16 tables of the marketplace's own database (the schema of `samples.wanderbricks`), and one that we add.
 
 Types are those of Unity Catalog. A source that lacks an optional table is read as if the table were empty.
 """

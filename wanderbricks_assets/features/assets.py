@@ -1,13 +1,13 @@
 """The three feature tables as assets."""
 
 import dagster as dg
-import ibis
 
 from wanderbricks_assets.contracts import features as contracts
 from wanderbricks_assets.contracts.dagster_face import described
 from wanderbricks_assets.features import engagement_features as by_hour
 from wanderbricks_assets.features import property_features as by_property
 from wanderbricks_assets.features import user_features as by_user
+from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.partitions import (
     DAILY,
     HOURLY,
@@ -32,12 +32,12 @@ LAST_7_DAYS = dg.AssetIn(partition_mapping=LAST_7_DAYS_OF_HOURS)
 )
 def property_features(
     context: dg.AssetExecutionContext,
-    dim_property: ibis.Table,
-    dim_destination: ibis.Table,
-    fact_booking_history: ibis.Table,
-    reviews: ibis.Table,
-    property_images: ibis.Table,
-) -> ibis.Table:
+    dim_property: Table,
+    dim_destination: Table,
+    fact_booking_history: Table,
+    reviews: Table,
+    property_images: Table,
+) -> Table:
     return by_property.property_features(
         dim_property, dim_destination, fact_booking_history, reviews, property_images, run_window(context)
     )
@@ -49,9 +49,7 @@ def property_features(
     backfill_policy=SINGLE_RUN,
     ins={"fact_booking_history": dg.AssetIn(partition_mapping=SINCE_THE_BEGINNING)},
 )
-def user_features(
-    context: dg.AssetExecutionContext, dim_user: ibis.Table, fact_booking_history: ibis.Table
-) -> ibis.Table:
+def user_features(context: dg.AssetExecutionContext, dim_user: Table, fact_booking_history: Table) -> Table:
     return by_user.user_features(dim_user, fact_booking_history, run_window(context))
 
 
@@ -62,6 +60,6 @@ def user_features(
     ins={"page_views": LAST_7_DAYS, "clickstream": LAST_7_DAYS, "bookings": LAST_7_DAYS},
 )
 def engagement_features(
-    context: dg.AssetExecutionContext, page_views: ibis.Table, clickstream: ibis.Table, bookings: ibis.Table
-) -> ibis.Table:
+    context: dg.AssetExecutionContext, page_views: Table, clickstream: Table, bookings: Table
+) -> Table:
     return by_hour.engagement_features(page_views, clickstream, bookings, run_window(context))

@@ -1,9 +1,9 @@
 """How much attention a property gets, hour by hour."""
 
-import ibis
-from ibis import Table
+from __future__ import annotations
 
 from wanderbricks_assets.gold.engagement import engagement
+from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window
 
 LOOK_BACK_HOURS = 7 * 24
@@ -17,16 +17,17 @@ def engagement_features(page_views: Table, clickstream: Table, bookings: Table, 
     The inputs reach back seven days before the window.
     """
     came = engagement(page_views, clickstream, bookings, unit="h")
-    came = came.mutate(**{name: came[source] for name, source in _SUMS.items()}).drop("booking_count")
-    left = came.mutate(
-        period=came.period + ibis.interval(hours=LOOK_BACK_HOURS),
-        time_on_page=ibis.null("float64"),
-        **dict.fromkeys(_HOUR, ibis.literal(0, "int64")),
-        **{name: -came[name] for name in _SUMS},
+    # What comes in an hour leaves the sums 168 hours later: two rows of each, so that the visits are counted once only.
+    moved = came.mutate(later=ibis.array([0, LOOK_BACK_HOURS]).unnest())
+    is_new = moved.later == 0
+    moved = moved.mutate(
+        period=moved.period + moved.later.as_interval("h"),
+        time_on_page=is_new.ifelse(moved.time_on_page, None),
+        **{name: is_new.ifelse(moved[name], 0) for name in _HOUR},
+        **{name: is_new.ifelse(moved[source], -moved[source]) for name, source in _SUMS.items()},
     )
-    both = came.union(left.select(came.columns))
-    hourly = both.group_by("property_id", "period").agg(
-        **{name: both[name].sum() for name in (*_HOUR, *_SUMS)}, time_on_page=both.time_on_page.max()
+    hourly = moved.group_by("property_id", "period").agg(
+        **{name: moved[name].sum() for name in (*_HOUR, *_SUMS)}, time_on_page=moved.time_on_page.max()
     )
     so_far = ibis.cumulative_window(group_by=hourly.property_id, order_by=hourly.period)
     rows = hourly.mutate(**{name: hourly[name].sum().over(so_far) for name in _SUMS})

@@ -1,12 +1,12 @@
 """The point-in-time join: what a feature table said at the moment of each row, and nothing that it said later."""
 
-from datetime import timedelta
+from __future__ import annotations
 
-import ibis
-from ibis import Table
+from datetime import timedelta
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.features import KEYS_AND_TIME
+from wanderbricks_assets.lazy import Table, ibis
 
 
 def as_of(

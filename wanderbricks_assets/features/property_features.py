@@ -1,11 +1,11 @@
 """What is known about a listing at the end of a day."""
 
-import ibis
-from ibis import Table
+from __future__ import annotations
 
 from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.exact import exact
+from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window, add_days
 
 OCCUPANCY_NIGHTS = 30

@@ -1,10 +1,10 @@
 """What is known about a customer at the end of a day on which it changed."""
 
-import ibis
-from ibis import Table
+from __future__ import annotations
 
 from wanderbricks_assets.gold.as_known import cancelled
 from wanderbricks_assets.gold.exact import exact
+from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window, add_days
 
 FREQUENCY_DAYS = 365

@@ -1,9 +1,10 @@
 """Reading bookings as they were known at a moment: the one place that decides what could be known when."""
 
+from __future__ import annotations
+
 from datetime import datetime
 
-import ibis
-from ibis import Table
+from wanderbricks_assets.lazy import Table, ibis
 
 
 def versions(history: Table) -> Table:

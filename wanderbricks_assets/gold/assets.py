@@ -3,7 +3,6 @@
 from datetime import date
 
 import dagster as dg
-import ibis
 
 from wanderbricks_assets.contracts import gold as contracts
 from wanderbricks_assets.contracts.dagster_face import described
@@ -11,6 +10,7 @@ from wanderbricks_assets.gold import bookings as booking_tables
 from wanderbricks_assets.gold import dimensions
 from wanderbricks_assets.gold import engagement as engagement_tables
 from wanderbricks_assets.gold.cleaning import accepted, rejected
+from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_window
 from wanderbricks_assets.resources.lake import Lake
 
@@ -21,28 +21,28 @@ QUARANTINED = ("booking_updates", "payments", "page_views", "clickstream", "revi
 
 
 @dg.asset(**described(contracts.DIM_PROPERTY, "gold"))
-def dim_property(properties: ibis.Table, property_updates: ibis.Table) -> ibis.Table:
+def dim_property(properties: Table, property_updates: Table) -> Table:
     return dimensions.dim_property(properties, property_updates)
 
 
 @dg.asset(**described(contracts.DIM_USER, "gold"))
-def dim_user(lake: Lake, users: ibis.Table, bookings: ibis.Table) -> ibis.Table:
+def dim_user(lake: Lake, users: Table, bookings: Table) -> Table:
     newest_event = bookings.created_at.max().to_pyarrow().as_py()
     return dimensions.dim_user(users, previous=lake.read("dim_user"), seen_at=newest_event)
 
 
 @dg.asset(**described(contracts.DIM_DESTINATION, "gold"))
-def dim_destination(destinations: ibis.Table, countries: ibis.Table) -> ibis.Table:
+def dim_destination(destinations: Table, countries: Table) -> Table:
     return dimensions.dim_destination(destinations, countries)
 
 
 @dg.asset(**described(contracts.DIM_HOST, "gold"))
-def dim_host(hosts: ibis.Table, properties: ibis.Table) -> ibis.Table:
+def dim_host(hosts: Table, properties: Table) -> Table:
     return dimensions.dim_host(hosts, properties)
 
 
 @dg.asset(**described(contracts.DIM_DATE, "gold"))
-def dim_date(dim_destination: ibis.Table, bookings: ibis.Table) -> ibis.Table:
+def dim_date(dim_destination: Table, bookings: Table) -> Table:
     """The years of all stays, and one more on either side for look-backs and horizons."""
     years = bookings.aggregate(first=bookings.check_in.min().year(), last=bookings.check_in.max().year()).to_pandas()
     countries = dim_destination.select("country", "country_code").distinct().order_by("country").to_pandas()
@@ -56,9 +56,7 @@ def dim_date(dim_destination: ibis.Table, bookings: ibis.Table) -> ibis.Table:
     # An update may belong to a booking made long ago.
     ins={"bookings": RECENT_YEARS, "booking_updates": SAME_DAY},
 )
-def fact_booking_history(
-    context: dg.AssetExecutionContext, bookings: ibis.Table, booking_updates: ibis.Table
-) -> ibis.Table:
+def fact_booking_history(context: dg.AssetExecutionContext, bookings: Table, booking_updates: Table) -> Table:
     return booking_tables.fact_booking_history(bookings, booking_updates, run_window(context))
 
 
@@ -73,11 +71,11 @@ def fact_booking_history(
 )
 def fact_booking_detail(
     context: dg.AssetExecutionContext,
-    fact_booking_history: ibis.Table,
-    payments: ibis.Table,
-    dim_property: ibis.Table,
-    dim_user: ibis.Table,
-) -> ibis.Table:
+    fact_booking_history: Table,
+    payments: Table,
+    dim_property: Table,
+    dim_user: Table,
+) -> Table:
     return booking_tables.fact_booking_detail(
         fact_booking_history, payments, dim_property, dim_user, run_window(context)
     )
@@ -90,10 +88,10 @@ def fact_booking_detail(
 )
 def fact_booking_daily(
     context: dg.AssetExecutionContext,
-    fact_booking_history: ibis.Table,
-    payments: ibis.Table,
-    dim_property: ibis.Table,
-) -> ibis.Table:
+    fact_booking_history: Table,
+    payments: Table,
+    dim_property: Table,
+) -> Table:
     return booking_tables.fact_booking_daily(fact_booking_history, payments, dim_property, run_window(context))
 
 
@@ -103,8 +101,8 @@ def fact_booking_daily(
     ins={"page_views": SAME_DAY, "clickstream": SAME_DAY, "bookings": SAME_DAY},
 )
 def fact_property_engagement(
-    context: dg.AssetExecutionContext, page_views: ibis.Table, clickstream: ibis.Table, bookings: ibis.Table
-) -> ibis.Table:
+    context: dg.AssetExecutionContext, page_views: Table, clickstream: Table, bookings: Table
+) -> Table:
     return engagement_tables.fact_property_engagement(page_views, clickstream, bookings, run_window(context))
 
 
@@ -113,9 +111,10 @@ def fact_property_engagement(
     **DAILY_TABLE,
     ins={"bookings": RECENT_YEARS, **dict.fromkeys(QUARANTINED, SAME_DAY)},
 )
-def quarantine(context: dg.AssetExecutionContext, bookings: ibis.Table, **sources: ibis.Table) -> ibis.Table:
+def quarantine(context: dg.AssetExecutionContext, bookings: Table, **sources: Table) -> Table:
     days = run_window(context)
     made = bookings.filter(days.contains(bookings.created_at))
     tables = {"bookings": made, **sources}
     known = {"bookings": accepted("bookings", bookings)}
-    return ibis.union(*(rejected(name, rows, known) for name, rows in tables.items()))
+    first, *others = (rejected(name, rows, known) for name, rows in tables.items())
+    return first.union(*others)

@@ -1,11 +1,11 @@
 """Bookings: every state they were in, the state they are in, and the stays of each day."""
 
-import ibis
-from ibis import Table
+from __future__ import annotations
 
 from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.exact import exact_sum
+from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window
 
 

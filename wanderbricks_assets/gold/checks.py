@@ -1,9 +1,9 @@
 """What the quarantine says about the source."""
 
 import dagster as dg
-import ibis
 
 from wanderbricks_assets.gold.assets import QUARANTINED, quarantine
+from wanderbricks_assets.lazy import ibis
 from wanderbricks_assets.partitions import DAILY, window_of
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource

@@ -1,13 +1,13 @@
 """Which source rows are believed. The rules come from the contracts; a row that breaks one goes to the quarantine with
 the first reason that applies, and everything downstream sees the other rows only."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-import ibis
-from ibis import Table
+from collections.abc import Mapping
 
 from wanderbricks_assets.contracts.contract import Column, Contract
 from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.lazy import Table, ibis
 
 REASON = "quarantine_reason"
 

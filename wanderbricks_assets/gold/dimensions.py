@@ -1,13 +1,12 @@
 """Properties, guests, places, hosts and the calendar."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import date, datetime
 
-import ibis
-import pandas as pd
-from ibis import Table
-
 from wanderbricks_assets.gold.cleaning import accepted
+from wanderbricks_assets.lazy import Table, ibis, pd
 
 _LISTING = ("property_id", "host_id", "destination_id", "title", "description", "property_type")
 _GUEST = ("country", "user_type", "is_business")

@@ -1,9 +1,9 @@
 """What visitors do on the pages of properties."""
 
-import ibis
-from ibis import Table
+from __future__ import annotations
 
 from wanderbricks_assets.gold.cleaning import accepted
+from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window
 
 LONGEST_STAY_ON_PAGE = 1800  # seconds: a longer gap to the next event means that the visitor was away (data dictionary)

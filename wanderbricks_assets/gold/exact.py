@@ -3,7 +3,9 @@
 Engines add floats in any order, so the last bits differ from run to run and a backfill would not equal its daily runs.
 """
 
-import ibis
+from __future__ import annotations
+
+from wanderbricks_assets.lazy import ibis
 
 
 def exact(amount: ibis.ir.NumericValue) -> ibis.ir.DecimalValue:

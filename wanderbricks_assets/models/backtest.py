@@ -1,9 +1,10 @@
 """Backtests: how good a method would have been at past origins, beside simpler ones. Nothing is registered."""
 
+from __future__ import annotations
+
 from datetime import date, timedelta
 
-import pandas as pd
-
+from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.model import Model, Tables
 
 COLUMNS = ["method", "horizon", "metric", "value"]

@@ -1,9 +1,10 @@
 """How sure a metric is: the bootstrap over whole units (users, customers), whose rows belong together."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
-import numpy as np
-
+from wanderbricks_assets.lazy import np
 from wanderbricks_assets.models.model import Interval
 
 

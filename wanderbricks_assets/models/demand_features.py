@@ -3,16 +3,15 @@
 An origin is a midnight, and horizon 1 the day that begins at it, as in revenue_features.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-
-import ibis
-import numpy as np
-import pandas as pd
 
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES
 from wanderbricks_assets.features.point_in_time import as_of
 from wanderbricks_assets.gold.as_known import versions
+from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import CannotLearn, Tables
 from wanderbricks_assets.window import midnight
 
@@ -52,7 +51,7 @@ class Rates:
     group: np.ndarray
 
     @classmethod
-    def of(cls, check_ins: np.ndarray, listed: np.ndarray, group: np.ndarray) -> "Rates":
+    def of(cls, check_ins: np.ndarray, listed: np.ndarray, group: np.ndarray) -> Rates:
         sums = (pd.DataFrame(days).groupby(group).sum().to_numpy(float) for days in (check_ins, listed))
         return cls(*(np.pad(days.cumsum(axis=1), ((0, 0), (1, 0))) for days in sums), group)
 
@@ -138,7 +137,7 @@ def read_market(tables: Tables, moment: datetime, origins: list[date]) -> Market
     )
 
 
-def _states(history: ibis.Table, moment: datetime, first_day: date, ids: np.ndarray) -> pd.DataFrame:
+def _states(history: Table, moment: datetime, first_day: date, ids: np.ndarray) -> pd.DataFrame:
     rows = versions(history.filter(history.known_at < moment))
     rows = rows.select("booking_id", "property_id", "check_in_date", "known_at", "known_until")
     frame = rows.order_by("booking_id", "known_at").to_pandas()
@@ -172,7 +171,7 @@ def _listed(tables: Tables, origins: list[date]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(numbers, "float64"))
 
 
-def _usual_prices(dim_property: ibis.Table, moments: list[datetime]) -> pd.DataFrame:
+def _usual_prices(dim_property: Table, moments: list[datetime]) -> pd.DataFrame:
     """property_id, moment, usual_price: the mean listed price of the 364 days before the moment."""
     prices = dim_property.filter((dim_property.effective_from < max(moments)) & dim_property.base_price.notnull())
     prices = prices.select("property_id", "base_price", "effective_from", "effective_to")

@@ -1,13 +1,13 @@
 """How many bookings each property will get for each of the next 30 days."""
 
+from __future__ import annotations
+
 import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-import pandas as pd
-
+from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.demand_features import (
     CATEGORIES,
@@ -159,7 +159,7 @@ class DemandPredictor(Model):
         return model
 
     @classmethod
-    def figure(cls, evaluation: Evaluation) -> "Figure":
+    def figure(cls, evaluation: Evaluation) -> Figure:
         """Predicted against realized bookings, by decile of the prediction, and the error beside the baselines'."""
         from matplotlib.figure import Figure
 

@@ -10,13 +10,13 @@ Statistica Sinica 11): a small error in the model of prices or in the model of d
 al. 2018, Econometrics Journal 21: orthogonal scores, cross-fitting). Zeros need no care.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
+from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.price_panel import CONTROLS
 
 FOLDS = 3
@@ -169,7 +169,7 @@ class Elasticities:
     standard_error: float
 
     @classmethod
-    def fit(cls, response: Response) -> "Elasticities":
+    def fit(cls, response: Response) -> Elasticities:
         from scipy.optimize import minimize
 
         seen = response.listings
@@ -206,7 +206,7 @@ class Elasticities:
         np.savez(file, text=json.dumps(text), mean=self.mean, covariance=self.covariance, ids=ids, **listings, **names)
 
     @classmethod
-    def load(cls, file: Path) -> "Elasticities":
+    def load(cls, file: Path) -> Elasticities:
         with np.load(file, allow_pickle=False) as saved:
             text = json.loads(str(saved["text"]))
             names = ("estimate", "information", "position", "size", "destination", "property_type")

@@ -1,9 +1,10 @@
 """What a version must show before it may serve. Checks display these verdicts; promotion obeys them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
-import numpy as np
-
+from wanderbricks_assets.lazy import np
 from wanderbricks_assets.models.model import Evaluation
 from wanderbricks_assets.targets import Target
 
@@ -30,7 +31,7 @@ class Verdict:
 
 
 def verdicts(target: Target, evaluation: Evaluation, champion: Evaluation | None) -> list[Verdict]:
-    """All gates of an evaluated version. `champion` is the evaluation of the version now serving, if there is another."""
+    """All gates of an evaluated version; `champion` is the evaluation of the version now serving, if another."""
     metric, cautious = evaluation.metric, evaluation.metric.cautious(target)
     meets = bool(np.isfinite(cautious)) and target.keeps(cautious)
     beats = bool(np.isfinite(evaluation.baseline)) and target.better(metric.value, evaluation.baseline)

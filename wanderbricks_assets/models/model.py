@@ -1,10 +1,12 @@
-"""The one shape of the five models. Nothing here or in the model files imports Dagster: train one in a notebook like this:
+"""The one shape of the five models. No model file imports Dagster: train one in a notebook like this:
 
-    tables = {name: lake.read(name) for name in RevenueForecaster.reads}
-    evaluation = RevenueForecaster.evaluate(tables, cutoff)
-    model = RevenueForecaster(seed=0).fit(RevenueForecaster.training_set(tables, cutoff))
-    forecast = model.predict(RevenueForecaster.inputs(tables, cutoff))
+tables = {name: lake.read(name) for name in RevenueForecaster.reads}
+evaluation = RevenueForecaster.evaluate(tables, cutoff)
+model = RevenueForecaster(seed=0).fit(RevenueForecaster.training_set(tables, cutoff))
+forecast = model.predict(RevenueForecaster.inputs(tables, cutoff))
 """
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,15 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import ibis
-import pandas as pd
-
+from wanderbricks_assets.lazy import Table, pd
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Tables = Mapping[str, ibis.Table]
+Tables = Mapping[str, Table]
 """Whole tables by name. A model must cut each at its own moment: rows with a later time may be anything."""
 
 
@@ -57,8 +57,9 @@ class Evaluation:
     metric: the target's metric. baseline: the naive baseline's value of the same metric on the same rows.
     metrics: everything else worth showing, by name; percentage errors and shares as fractions.
     rows: the evaluated predictions, with what identifies each, `actual` and `predicted`.
-    losses: one loss (smaller is better) per evaluation unit, indexed by a name of the unit that another version evaluated
-        on the same data would give too (an origin, an origin and property): what champion and challenger are paired on.
+    losses: one loss (smaller is better) per evaluation unit, indexed by a name of the unit that another version
+        evaluated on the same data would give too (an origin, an origin and property): what champion and challenger are
+        paired on.
     """
 
     metric: Interval
@@ -89,7 +90,7 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
-        """Features and labels that were known before `cutoff`. Raises CannotLearn when they cannot support the model."""
+        """Features and labels that were known before `cutoff`; CannotLearn when they cannot support the model."""
 
     @abstractmethod
     def fit(self, training: pd.DataFrame) -> Self:
@@ -125,5 +126,5 @@ class Model(ABC):
 
     @classmethod
     @abstractmethod
-    def figure(cls, evaluation: Evaluation) -> "Figure":
+    def figure(cls, evaluation: Evaluation) -> Figure:
         """The picture of the evaluation that a person would rather look at."""

@@ -1,9 +1,10 @@
 """From what is believed of a night's demand to its price."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
+from wanderbricks_assets.lazy import np, pd
 
 PRICES = np.linspace(0.5, 2.0, 100)  # times the current price; one of them is 1 (the specification's grid)
 SURE = 1.645  # standard deviations: 90% of a normal distribution lies within

@@ -3,15 +3,13 @@
 A booking answers the price of the moment at which it is made, so demand is counted by the week in which it was made.
 """
 
-from datetime import date, timedelta
+from __future__ import annotations
 
-import ibis
-import numpy as np
-import pandas as pd
-from ibis import Table
+from datetime import date, timedelta
 
 from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled, versions
 from wanderbricks_assets.gold.exact import exact_sum
+from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets.window import add_days, midnight
 

@@ -1,11 +1,11 @@
 """How much more the recommended prices would earn, judged by elasticities that had no part in choosing them."""
 
+from __future__ import annotations
+
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
+from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.elasticity import Elasticities, listing_rate, residuals, response
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
@@ -26,7 +26,7 @@ BINS = 5
 VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred times
 
 
-def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, seed: int) -> Evaluation:
+def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed: int) -> Evaluation:
     """Half of the listings choose the prices of the other half, whose own response judges them.
 
     The choosers know nothing from the first origin on: held out are the listings and the dates. The coefficients of the
@@ -80,7 +80,7 @@ def evaluate(method: "type[PricingOptimizer]", tables: Tables, cutoff: date, see
     )
 
 
-def _nights_and_bookings(method: "type[PricingOptimizer]", tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
+def _nights_and_bookings(method: type[PricingOptimizer], tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
     """The nights to price at an origin, with the bookings that `came` for each afterwards."""
     came = bookings_of_nights(tables["fact_booking_history"], origin.date()).rename(columns={"bookings": "came"})
     nights = method.inputs(tables, origin.to_pydatetime())
@@ -204,7 +204,7 @@ def _rows(rows: pd.DataFrame, judge_elasticity: np.ndarray) -> pd.DataFrame:
     )
 
 
-def figure(evaluation: Evaluation) -> "Figure":
+def figure(evaluation: Evaluation) -> Figure:
     """Left: elasticities by destination with 90% intervals. Right: revenue of one night by price."""
     from matplotlib.figure import Figure
 

@@ -1,14 +1,14 @@
 """What each night of each listing should cost: the price of highest expected revenue, within guard rails."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-import pandas as pd
-
+from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.elasticity import Elasticities, demand_model, listing_rate, residuals, response
 from wanderbricks_assets.models.model import Evaluation, Model, Tables
 from wanderbricks_assets.models.price_choice import GuardRails, choose_prices
@@ -133,7 +133,7 @@ class PricingOptimizer(Model):
         return model
 
     @classmethod
-    def figure(cls, evaluation: Evaluation) -> "Figure":
+    def figure(cls, evaluation: Evaluation) -> Figure:
         return figure(evaluation)
 
 

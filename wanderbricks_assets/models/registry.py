@@ -3,6 +3,8 @@
 Times in tags are ISO, naive UTC. A training run that could not learn is an MLflow run too, with the reason as a tag.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import tempfile
@@ -16,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import pandas as pd
 
+from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model
 from wanderbricks_assets.targets import Target
 
@@ -60,7 +62,7 @@ class ModelRegistry(dg.ConfigurableResource):
     ui_url: str = "http://127.0.0.1:5000"
 
     @contextmanager
-    def training_run(self, target: Target, cutoff: datetime, dagster_run_id: str) -> Iterator["Run"]:
+    def training_run(self, target: Target, cutoff: datetime, dagster_run_id: str) -> Iterator[Run]:
         """One MLflow run, ended whatever happens: FINISHED, or FAILED when the body raises."""
         mlflow = self._mlflow
         tags = {"model": target.model, CUTOFF: cutoff.isoformat(), DAGSTER_RUN: dagster_run_id, RELEASE: target.release}
@@ -69,12 +71,12 @@ class ModelRegistry(dg.ConfigurableResource):
         ) as run:
             yield run
 
-    def refuse(self, run: "Run", reason: str) -> None:
+    def refuse(self, run: Run, reason: str) -> None:
         """Record that the data cannot support the model."""
         self._client.set_tag(run.info.run_id, REFUSAL, reason)
 
     def register(
-        self, run: "Run", model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation
+        self, run: Run, model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation
     ) -> str:
         """Log everything about a fitted model into the active run, register it as challenger, return the version."""
         from mlflow.data.code_dataset_source import CodeDatasetSource
@@ -191,7 +193,7 @@ class ModelRegistry(dg.ConfigurableResource):
         served = self._mlflow.pyfunc.load_model(f"models:/{target.registered_name}/{version}")
         return served.unwrap_python_model().model
 
-    def _create_version(self, name: str, info: "ModelInfo", run_id: str) -> str:
+    def _create_version(self, name: str, info: ModelInfo, run_id: str) -> str:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -215,7 +217,7 @@ class ModelRegistry(dg.ConfigurableResource):
         evaluation.losses.rename("loss").to_frame().to_parquet(place / "losses.parquet")
         self._mlflow.log_artifacts(str(place), _EVALUATION)
 
-    def _versions(self, target: Target, condition: str | None = None) -> list["ModelVersion"]:
+    def _versions(self, target: Target, condition: str | None = None) -> list[ModelVersion]:
         filters = [f"name = '{target.registered_name}'"] + ([condition] if condition else [])
         return list(self._client.search_model_versions(" and ".join(filters)))
 
@@ -234,7 +236,7 @@ class ModelRegistry(dg.ConfigurableResource):
         return experiment.experiment_id
 
     @cached_property
-    def _client(self) -> "MlflowClient":
+    def _client(self) -> MlflowClient:
         return self._mlflow.MlflowClient()
 
     @property
@@ -250,7 +252,7 @@ class ModelRegistry(dg.ConfigurableResource):
         return mlflow
 
 
-def _cutoff(version: "ModelVersion") -> datetime:
+def _cutoff(version: ModelVersion) -> datetime:
     return datetime.fromisoformat(version.tags[CUTOFF])
 
 

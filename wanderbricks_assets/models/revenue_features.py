@@ -4,17 +4,16 @@ An origin is a midnight. Horizon 1 is the day that begins at it, so `ds = origin
 "horizon 0" are those of the midnight that ends the day: its realized revenue.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
-import ibis
-import numpy as np
-import pandas as pd
-
 from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.exact import exact_sum
+from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import CannotLearn, Tables
 
 HORIZON_DAYS = 90
@@ -107,7 +106,7 @@ def read_books(tables: Tables, moment: datetime) -> Books:
     return Books(first_day, revenue, value, bookings, holiday)
 
 
-def _on_the_books(history: ibis.Table, moment: datetime, first_day: date, days: int) -> tuple[np.ndarray, np.ndarray]:
+def _on_the_books(history: Table, moment: datetime, first_day: date, days: int) -> tuple[np.ndarray, np.ndarray]:
     """Value and number of bookings not cancelled, for every day and every horizon before it, from one query.
 
     Every state of a booking enters the books on the first midnight after it began, and leaves them on the first
@@ -135,7 +134,7 @@ def _on_the_books(history: ibis.Table, moment: datetime, first_day: date, days: 
     return both[0], both[1]
 
 
-def _holiday_share(dim_date: ibis.Table, first_day: date, days: int) -> np.ndarray:
+def _holiday_share(dim_date: Table, first_day: date, days: int) -> np.ndarray:
     """[days] share of the marketplace's countries, of those whose calendar is known, with a public holiday."""
     shares = (
         dim_date.filter(dim_date.is_holiday.notnull())

@@ -1,14 +1,14 @@
 """The revenue of the next 90 days: what is on the books, what will be picked up, and the season."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-import pandas as pd
-
+from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Model, Tables
 from wanderbricks_assets.models.revenue_features import (
@@ -149,7 +149,7 @@ class RevenueForecaster(Model):
         return model
 
     @classmethod
-    def figure(cls, evaluation: Evaluation) -> "Figure":
+    def figure(cls, evaluation: Evaluation) -> Figure:
         """Realized revenue, and the 30-day forecast of every origin with its interval."""
         from matplotlib.figure import Figure
 

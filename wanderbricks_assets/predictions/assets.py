@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
-import ibis
 
 from wanderbricks_assets.contracts import predictions as contracts
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.dagster_face import described
+from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import OWNERS, champion_key, inputs_of
 from wanderbricks_assets.models.model import Model
@@ -28,7 +28,7 @@ PREDICTED_BY = {
 
 
 def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinition:
-    """A day's predictions from what was known at its end; none, with the reason in the log, while no version may serve."""
+    """A day's predictions from what was known at its end; none, with the reason logged, while no version may serve."""
     target = model.target()
 
     @dg.asset(
@@ -39,7 +39,7 @@ def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinit
     )
     def predict(
         context: dg.AssetExecutionContext, lake: Lake, source: FilesSource, registry: ModelRegistry
-    ) -> Iterator[dg.Output[ibis.Table]]:
+    ) -> Iterator[dg.Output[Table]]:
         moment = run_window(context).end
         champion = registry.champion(target, moment)
         if champion is None:

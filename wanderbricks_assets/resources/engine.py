@@ -1,9 +1,14 @@
 """The query engine that every table expression runs on."""
 
-from functools import cache
+from __future__ import annotations
 
-import ibis
-from ibis.backends.duckdb import Backend
+from functools import cache
+from typing import TYPE_CHECKING
+
+from wanderbricks_assets.lazy import ibis
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
 
 
 @cache

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import ibis
-import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.tables import LAKE
+from wanderbricks_assets.lazy import Table, ibis, pa
 from wanderbricks_assets.resources.engine import duckdb_engine
 from wanderbricks_assets.window import Window
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 MONTH = "month"  # the storage partition: replacing a day rewrites at most its month's files
 _ATTEMPTS = 20
@@ -30,7 +31,7 @@ class Lake(dg.ConfigurableResource):
 
     folder: str
 
-    def read(self, name: str, window: Window | None = None) -> ibis.Table:
+    def read(self, name: str, window: Window | None = None) -> Table:
         """The rows of a table, or of a window of it, as an expression; a table never written is empty.
 
         Only the files that can hold rows of the window are opened.
@@ -45,13 +46,15 @@ class Lake(dg.ConfigurableResource):
         rows = contract.conform(rows)
         return rows.filter(window.contains(rows[contract.time_column])) if window else rows
 
-    def replace(self, name: str, rows: ibis.Table, window: Window | None = None) -> int:
+    def replace(self, name: str, rows: Table, window: Window | None = None) -> int:
         """Replace exactly the rows of a window (the whole table without one) and return how many were written.
 
         Repeating it changes nothing. When another process wrote to the table meanwhile the write is tried again from
         the start; on the same window the last one wins whole. Raises ValueError when a row lies outside the window
         or the table has no such windows, and the Delta error when it cannot commit; then nothing has changed.
         """
+        from deltalake.exceptions import CommitFailedError
+
         contract = LAKE[name]
         if (window is None) != (contract.time_column is None):
             raise ValueError(f"{name} is written {'whole' if contract.time_column is None else 'by window'}")
@@ -78,7 +81,10 @@ class Lake(dg.ConfigurableResource):
         table = self._open(name)
         return table.version() if table else None
 
-    def _commit(self, contract: Contract, arrow: pa.Table, window: Window | None) -> None:
+    def _commit(self, contract: Contract, arrow: "pa.Table", window: Window | None) -> None:
+        from deltalake import DeltaTable, write_deltalake
+        from deltalake.exceptions import DeltaError
+
         uri = self._uri(contract.name)
         if window is None:
             write_deltalake(uri, arrow, mode="overwrite", schema_mode="overwrite")
@@ -97,7 +103,7 @@ class Lake(dg.ConfigurableResource):
             return sorted(table.file_uris())
         return sorted(self._files_in(table, contract, window))
 
-    def _files_in(self, table: DeltaTable, contract: Contract, window: Window) -> Iterator[str]:
+    def _files_in(self, table: "DeltaTable", contract: Contract, window: Window) -> Iterator[str]:
         """The files whose least and greatest time, as Delta recorded them, touch the window."""
         actions = pa.table(table.get_add_actions(flatten=True))
         least, greatest = f"min.{contract.time_column}", f"max.{contract.time_column}"
@@ -110,7 +116,10 @@ class Lake(dg.ConfigurableResource):
                 continue
             yield str(Path(self.folder) / contract.name / action["path"])
 
-    def _open(self, name: str) -> DeltaTable | None:
+    def _open(self, name: str) -> "DeltaTable | None":
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
         try:
             return DeltaTable(self._uri(name))
         except TableNotFoundError:
@@ -121,11 +130,11 @@ class Lake(dg.ConfigurableResource):
 
 
 class LakeIOManager(dg.ConfigurableIOManager):
-    """Gives assets `ibis.Table` in and out: a range of partitions is one window of the lake."""
+    """Gives assets `Table` in and out: a range of partitions is one window of the lake."""
 
     lake: dg.ResourceDependency[Lake]
 
-    def handle_output(self, context: dg.OutputContext, obj: ibis.Table) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Table) -> None:
         from wanderbricks_assets.partitions import window_of
 
         window = None
@@ -134,7 +143,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
         count = self.lake.replace(context.asset_key.path[-1], obj, window)
         context.add_output_metadata({_row_count_name(context): count})
 
-    def load_input(self, context: dg.InputContext) -> ibis.Table:
+    def load_input(self, context: dg.InputContext) -> Table:
         return self.lake.read(context.asset_key.path[-1], input_window(context))
 
 
@@ -166,7 +175,7 @@ def _predicate(contract: Contract, window: Window) -> str:
     return predicate
 
 
-def _check_window(contract: Contract, arrow: pa.Table, window: Window) -> None:
+def _check_window(contract: Contract, arrow: "pa.Table", window: Window) -> None:
     times = arrow[contract.time_column]
     low, high = _moment(times[0].as_py()), _moment(times[-1].as_py())  # the rows are ordered by time
     if high >= window.end or (low < window.start and not window.opens):

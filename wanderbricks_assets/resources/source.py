@@ -1,16 +1,19 @@
 """The marketplace's own tables, read from a folder of files. They are the outside world: nothing here writes them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import ibis
-import ibis.expr.datatypes as dt
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.resources.engine import duckdb_engine
 from wanderbricks_assets.resources.lake import input_window
 from wanderbricks_assets.window import Window
+
+if TYPE_CHECKING:
+    import ibis.expr.datatypes as dt
 
 
 class SourceError(Exception):
@@ -22,7 +25,7 @@ class FilesSource(dg.ConfigurableResource):
 
     folder: str
 
-    def read(self, name: str, window: Window | None = None) -> ibis.Table:
+    def read(self, name: str, window: Window | None = None) -> Table:
         """The rows of a table, or of a window of it, in the columns and types of its contract.
 
         An optional table that is not there is empty. Raises SourceError, naming the file, when a required table is
@@ -58,7 +61,7 @@ class SourceIOManager(dg.ConfigurableIOManager):
 
     source: dg.ResourceDependency[FilesSource]
 
-    def load_input(self, context: dg.InputContext) -> ibis.Table:
+    def load_input(self, context: dg.InputContext) -> Table:
         return self.source.read(context.asset_key.path[-1], input_window(context))
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
@@ -72,13 +75,13 @@ def _touches(folder_name: str, window: Window) -> bool:
     return day <= window.last_day.isoformat() and (window.opens or day >= window.first_day.isoformat())
 
 
-def _scan(files: list[Path]) -> ibis.Table:
+def _scan(files: list[Path]) -> Table:
     if files[0].suffix == ".csv":
         return duckdb_engine().read_csv(files[0])
     return duckdb_engine().read_parquet(files, hive_partitioning=False)
 
 
-def _conform(contract: Contract, file: Path, rows: ibis.Table) -> ibis.Table:
+def _conform(contract: Contract, file: Path, rows: Table) -> Table:
     for column in contract.columns:
         if column.name not in rows.columns:
             raise SourceError(
@@ -90,7 +93,7 @@ def _conform(contract: Contract, file: Path, rows: ibis.Table) -> ibis.Table:
     return contract.conform(rows)
 
 
-def _check_type(file: Path, rows: ibis.Table, name: str, wanted: dt.DataType) -> None:
+def _check_type(file: Path, rows: Table, name: str, wanted: "dt.DataType") -> None:
     found = rows.schema()[name]
     if found.is_string() and not wanted.is_string():
         # Text may hold numbers and dates, as it does in CSV files: only the values can tell.
@@ -103,7 +106,7 @@ def _check_type(file: Path, rows: ibis.Table, name: str, wanted: dt.DataType) ->
         raise SourceError(f"{file}: column '{name}' {what}, not {wanted}; see docs/data-dictionary.md")
 
 
-def _is_like(found: dt.DataType, wanted: dt.DataType) -> bool:
+def _is_like(found: "dt.DataType", wanted: "dt.DataType") -> bool:
     """Whether casting changes no meaning: another width of number, a day for a moment."""
     if wanted.is_string() or found.is_null() or type(found) is type(wanted):
         return True

@@ -1,18 +1,19 @@
 """All tables as they could be known at a moment: what a model is given."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from datetime import datetime
 
-import ibis
-
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
+from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.window import Window
 
 
-def tables_until(names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime) -> dict[str, ibis.Table]:
+def tables_until(names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime) -> dict[str, Table]:
     """The named tables of lake and source; of tables with a time column only the rows before the moment."""
     past = Window(datetime.fromordinal(1), moment, opens=True)
     tables = {}
