@@ -1,11 +1,13 @@
 """The two kinds of binary classifier that compete for conversion: what they need to fit, explain, save and load."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-import numpy as np
+from wanderbricks_assets.lazy import np
 
 
 class Classifier(Protocol):
@@ -49,7 +51,7 @@ class Logistic:
         mean = np.where(known, x, 0.0).sum(axis=0) / count
         scale = np.sqrt((np.where(known, x - mean, 0.0) ** 2).sum(axis=0) / count)
         scale = np.where(scale > 0, scale, 1.0)
-        fitted = LogisticRegression(C=0.1, max_iter=300).fit(np.where(known, (x - mean) / scale, 0.0), y)
+        fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(np.where(known, (x - mean) / scale, 0.0), y)
         return cls(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
 
     def logit(self, x: np.ndarray) -> np.ndarray:
@@ -77,8 +79,8 @@ class Trees:
     # Shallow and slow: few rows are positive, and rows of a user repeat each other.
     params = {  # noqa: RUF012
         "objective": "binary:logistic",
-        "max_depth": 4,
-        "eta": 0.06,
+        "max_depth": 3,
+        "eta": 0.1,
         "min_child_weight": 5.0,
         "lambda": 5.0,
         "subsample": 0.7,
@@ -86,7 +88,7 @@ class Trees:
         "max_bin": 64,
         "nthread": 1,
     }
-    rounds = 150
+    rounds = 120
 
     def __init__(self, booster):
         self.booster = booster
@@ -127,7 +129,7 @@ CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (Logisti
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A classifier, its log odds brought to the level and spread of later weeks (Platt 1999).
+    """A classifier, its log odds brought to the level and spread of later views (Platt 1999).
 
     They become slope * logit + intercept: the order of the scores stays, and so do the shares of the contributions.
     """
@@ -140,7 +142,7 @@ class Calibrated:
     def on(cls, classifier: Classifier, x: np.ndarray, y: np.ndarray) -> Self:
         from sklearn.linear_model import LogisticRegression
 
-        platt = LogisticRegression(C=np.inf).fit(classifier.logit(x)[:, None], y)
+        platt = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(classifier.logit(x)[:, None], y)
         return cls(classifier, float(platt.coef_[0, 0]), float(platt.intercept_[0]))
 
     def logit(self, x: np.ndarray) -> np.ndarray:

@@ -4,24 +4,31 @@ to a booking.
 Training and serving use the same `view_features`.
 """
 
-from datetime import datetime, timedelta
+from __future__ import annotations
 
-import ibis
-import numpy as np
-import pandas as pd
-from ibis import Table
+from datetime import datetime, timedelta
 
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES, USER_FEATURES
 from wanderbricks_assets.features.point_in_time import as_of
 from wanderbricks_assets.gold.cleaning import accepted
+from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import Tables
 
-READS = ("page_views", "fact_booking_history", "dim_user", "property_features", "user_features", "engagement_features")
+READS = (
+    "page_views",
+    "fact_booking_history",
+    "fact_property_engagement",
+    "dim_user",
+    "property_features",
+    "user_features",
+    "engagement_features",
+)
 KEYS = ["view_id", "user_id", "property_id", "viewed_at"]
 LABEL = "converted"
 LABEL_SPAN = timedelta(days=7)  # docs/models.md: the same user books that property within 7 days
 LOOK_BACK = timedelta(days=7)  # of what the user looked at before
 TIME_TO_LIVE = timedelta(days=8)  # daily and hourly rows older than that do not describe a listing any more
+PRIOR_VIEWS = 30  # a conversion rate counts as if so many views at everybody's rate had come first: at 7%, two bookings
 
 # The numbers, and the factor under which what they add is shown. The first of a factor tells whether it is high or low.
 NUMBERS = {
@@ -34,6 +41,7 @@ NUMBERS = {
     "max_guests": "size",
     "bookings_ma_7d": "demand",
     "occupancy_30d": "demand",
+    "property_conversion": "conversion_rate",
     "conversion_rate": "conversion_rate",
     "views_7d": "traffic",
     "clicks_7d": "traffic",
@@ -47,7 +55,9 @@ NUMBERS = {
     "hours_since_first_view": "interest",
     "views_of_user": "browsing",
     "properties_of_user": "browsing",
+    "views_last_hour": "browsing",
     "hours_browsing": "browsing",
+    "user_conversion": "past_bookings",
     "customer_total_bookings": "past_bookings",
     "customer_booking_frequency": "past_bookings",
     "customer_days_since_last_booking": "past_bookings",
@@ -55,6 +65,21 @@ NUMBERS = {
     "customer_avg_booking_value": "past_spend",
     "tenure_days": "tenure",
 }
+# Of these the logarithm is used: a few rows have very much of them. RATIOS are positive, COUNTS may be 0.
+RATIOS = ["price_to_competitors", "price_to_viewed", "base_price", "property_conversion", "user_conversion"]
+COUNTS = [
+    *(
+        "views_7d",
+        "clicks_7d",
+        "view_count",
+        "time_on_page",
+        "views_of_property",
+        "views_of_user",
+        "properties_of_user",
+    ),
+    *("views_last_hour", "hours_since_first_view", "hours_browsing", "customer_total_bookings", "tenure_days"),
+    *("customer_booking_frequency", "customer_days_since_last_booking", "customer_avg_booking_value"),
+]
 # The flags, and the names of their factor when they are up and when they are not.
 FLAGS = {
     "is_repeat": ("repeat_customer", "new_customer"),
@@ -72,7 +97,7 @@ CATEGORIES = {
     "time_of_day": "view",
 }
 FEATURES = [*NUMBERS, *FLAGS, *CATEGORIES]
-_DAYS = np.array(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIMES = np.array(["night", "morning", "afternoon", "evening"])  # six hours each, UTC
 
 
@@ -81,6 +106,11 @@ def believed_views(page_views: Table, start: datetime, end: datetime) -> Table:
     rows = page_views.filter((page_views.timestamp >= start) & (page_views.timestamp < end))
     rows = accepted("page_views", rows).filter(ibis._.user_id.notnull())
     return rows.select("view_id", "user_id", "property_id", "device_type", "referrer", viewed_at=rows.timestamp)
+
+
+def materialized(rows: Table) -> Table:
+    """The rows, computed once: several queries look at them."""
+    return ibis.memtable(rows.to_pyarrow(), schema=rows.schema())
 
 
 def user_share(user_id: ibis.Value | pd.Series) -> ibis.Value | pd.Series:
@@ -96,7 +126,6 @@ def view_features(views: Table, tables: Tables, start: datetime, end: datetime) 
 
     views: believed views of the users concerned, from LOOK_BACK before `start` on, for what they looked at before.
     """
-    views = views.filter((views.viewed_at >= start - LOOK_BACK) & (views.viewed_at < end))
     listings, engagement = tables["property_features"], tables["engagement_features"]
     customers = tables["user_features"]
     oldest = start - LOOK_BACK - TIME_TO_LIVE
@@ -110,6 +139,7 @@ def view_features(views: Table, tables: Tables, start: datetime, end: datetime) 
     frame = rows.to_pandas().sort_values(["viewed_at", "view_id"], ignore_index=True)
     guests = _guests(tables["dim_user"], views, end)
     frame = pd.merge_asof(frame, guests, left_on="viewed_at", right_on="effective_from", by="user_id")
+    frame["property_conversion"], frame["user_conversion"] = _conversion_so_far(frame, views, tables, end)
     return _derived(frame, _bookings(tables["fact_booking_history"], views, end))
 
 
@@ -137,10 +167,12 @@ def _browsing(rows: Table) -> Table:
     rows = rows.mutate(second=second)
     span = int(LOOK_BACK.total_seconds())
     user = ibis.range_window(group_by="user_id", order_by="second", preceding=(span, 1))
+    hour = ibis.range_window(group_by="user_id", order_by="second", preceding=(3600, 1))
     pair = ibis.range_window(group_by=["user_id", "property_id"], order_by="second", preceding=(span, 1))
     rows = rows.mutate(
         views_of_property=rows.second.count().over(pair),
         views_of_user=rows.second.count().over(user),
+        views_last_hour=rows.second.count().over(hour),
         hours_since_first_view=(rows.second - rows.second.min().over(pair)) / 3600,
         hours_browsing=(rows.second - rows.second.min().over(user)) / 3600,
         # Decimal, for a sum that does not depend on the order of rows (gold/exact.py).
@@ -158,6 +190,44 @@ def _guests(dim_user: Table, views: Table, moment: datetime) -> pd.DataFrame:
         "user_id", "effective_from", "is_business", home_country=guests.country, registered_at=guests.created_at
     )
     return guests.to_pandas().sort_values(["effective_from", "user_id"], ignore_index=True)
+
+
+def _conversion_so_far(
+    frame: pd.DataFrame, views: Table, tables: Tables, end: datetime
+) -> tuple[np.ndarray, np.ndarray]:
+    """[rows] bookings per view of the property, and bookings of the user per property looked at on a day, by all users
+    and of all time until the end of the day before the view."""
+    history = tables["fact_booking_history"]
+    made = history.filter((history.known_at == history.created_at) & (history.created_at < end))
+    made = made.mutate(day=made.created_at.date())
+    daily = tables["fact_property_engagement"]
+    daily = daily.filter(daily.engagement_date < end.date())
+    seen = daily.group_by("property_id", day=daily.engagement_date).agg(count=daily.view_count.sum())
+    booked = made.group_by("property_id", "day").agg(count=made.count())
+    looks = tables["page_views"]
+    looks = looks.filter(looks.timestamp < end).semi_join(views, "user_id")
+    looks = looks.mutate(day=looks.timestamp.date())
+    looked = looks.group_by("user_id", "day").agg(count=looks.property_id.nunique())
+    own = made.semi_join(views, "user_id")
+    own = own.group_by("user_id", "day").agg(count=own.count())
+    return _rate(frame, "property_id", booked, seen), _rate(frame, "user_id", own, looked)
+
+
+def _rate(frame: pd.DataFrame, key: str, hits: Table, tries: Table) -> np.ndarray:
+    """[rows] hits per try of the row's key before its day, drawn towards the rate of all keys by PRIOR_VIEWS tries."""
+    own, everybody = [], []
+    for counts in (hits, tries):
+        daily = counts.to_pandas().sort_values(["day", key], ignore_index=True)
+        daily["day"] = daily["day"].astype("datetime64[us]")
+        daily["so_far"] = daily.groupby(key)["count"].cumsum()
+        total = daily.groupby("day", as_index=False)["count"].sum()
+        total["so_far"] = total["count"].cumsum()
+        days = pd.DataFrame({"day": frame["viewed_at"].dt.normalize().astype("datetime64[us]"), key: frame[key]})
+        before = {"on": "day", "allow_exact_matches": False}
+        own.append(pd.merge_asof(days, daily, by=key, **before)["so_far"].fillna(0).to_numpy("float64"))
+        everybody.append(pd.merge_asof(days, total, **before)["so_far"].fillna(0).to_numpy("float64"))
+    general = everybody[0] / np.maximum(everybody[1], 1)
+    return (own[0] + PRIOR_VIEWS * general) / (own[1] + PRIOR_VIEWS)
 
 
 def _bookings(history: Table, views: Table, moment: datetime) -> pd.DataFrame:
@@ -187,7 +257,7 @@ def _derived(frame: pd.DataFrame, booked: pd.DataFrame) -> pd.DataFrame:
         is_repeat=frame["customer_total_bookings"].fillna(0) > 0,
         was_guest=before["booked_at"].notna(),
         is_domestic=(frame["home_country"] == frame["country"]).where(frame["home_country"].notna()),
-        day_of_week=_DAYS[viewed_at.dt.dayofweek],
+        day_of_week=np.array(_DAYS)[viewed_at.dt.dayofweek],
         time_of_day=_TIMES[viewed_at.dt.hour // 6],
     )
     numeric = frame[[*NUMBERS, *FLAGS]].astype("float64")

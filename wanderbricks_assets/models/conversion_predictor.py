@@ -1,26 +1,28 @@
 """How likely a view of a property's page is to become a booking, and what speaks for and against it."""
 
+from __future__ import annotations
+
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
-import pandas as pd
-from ibis import Table
-
+from wanderbricks_assets.lazy import Table, np, pd
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated, Classifier, log_loss, sigmoid
 from wanderbricks_assets.models.conversion_evaluation import measured, past_conversion, reliability_and_roc
 from wanderbricks_assets.models.conversion_features import (
     CATEGORIES,
+    COUNTS,
     FLAGS,
     KEYS,
     LABEL,
     LABEL_SPAN,
     LOOK_BACK,
     NUMBERS,
+    RATIOS,
     READS,
     believed_views,
+    materialized,
     user_share,
     view_features,
     with_label,
@@ -39,8 +41,7 @@ TEST_SPAN = timedelta(weeks=6)
 TEST_USERS = 0.3  # share of users that an evaluation keeps out of training
 FIRST_MONDAY = datetime(2000, 1, 3)  # noqa: DTZ001 (naive UTC): evaluated weeks are whole weeks counted from here
 SCORED_SPAN = timedelta(days=7)  # views this old and younger are scored
-# In the order of time: fit, then choose between the candidates, then calibrate.
-CHOICE_FROM, CALIBRATION_FROM = 0.65, 0.8
+LATER_FROM = 0.8  # the last fifth of the views, by which one candidate is chosen and calibrated
 ENSEMBLE = 10  # members for the interval
 RARE = 0.005  # categories of a smaller share of the views are counted together
 NORMAL_90 = 1.645  # two-sided 90% quantile of the normal distribution
@@ -49,8 +50,8 @@ NORMAL_90 = 1.645  # two-sided 90% quantile of the normal distribution
 class ConversionPredictor(Model):
     """The probability that a user books a property within 7 days of viewing its page.
 
-    Logistic regression and gradient boosting are both fitted; the better by log loss on later weeks is calibrated on
-    still later ones and kept. The interval comes from members fitted on half of the users each.
+    Logistic regression and gradient boosting are both fitted; the better by log loss on later weeks is kept, with
+    its level and spread calibrated on these. The interval comes from members fitted on half of the users each.
     """
 
     name: ClassVar[str] = "conversion_predictor"
@@ -66,25 +67,23 @@ class ConversionPredictor(Model):
         training = training.sort_values(["viewed_at", "view_id"], ignore_index=True)
         self.levels = {name: _levels(training[name]) for name in CATEGORIES}
         self.columns = _columns(self.levels)
-        x, y, users = self._matrix(training), training[LABEL].to_numpy(), training["user_id"].to_numpy()
+        x, y, users = self.matrix(training), training[LABEL].to_numpy(), training["user_id"].to_numpy()
         when = training["viewed_at"]
-        choice, calibration = when.quantile(CHOICE_FROM), when.quantile(CALIBRATION_FROM)
-        # A label looks LABEL_SPAN ahead: a later slice must not begin before the labels of the first are known.
-        first = (when < choice - LABEL_SPAN).to_numpy()
-        second = ((when >= choice) & (when < calibration)).to_numpy()
-        third = (when >= calibration).to_numpy()
-        for what, rows in (("fit", first), ("choose between", second), ("calibrate", third)):
+        later = when.quantile(LATER_FROM)
+        # A label looks LABEL_SPAN ahead: the later views must not begin before the labels of the earlier are known.
+        early, late = (when < later - LABEL_SPAN).to_numpy(), (when >= later).to_numpy()
+        for what, rows in (("fit", early), ("choose and calibrate", late)):
             if len(np.unique(y[rows])) < 2:
                 raise CannotLearn(f"{rows.sum():,} views to {what} the models hold {y[rows].sum():,} conversions")
-        fitted = {kind: classifier.fit(x[first], y[first], self.seed) for kind, classifier in CLASSIFIERS.items()}
-        self.candidates = {kind: Calibrated.on(classifier, x[third], y[third]) for kind, classifier in fitted.items()}
-        self.choice_log_loss = {
-            kind: float(log_loss(y[second], sigmoid(classifier.logit(x[second]))).mean())
+        fitted = {kind: classifier.fit(x[early], y[early], self.seed) for kind, classifier in CLASSIFIERS.items()}
+        self.later_log_loss = {
+            kind: float(log_loss(y[late], sigmoid(classifier.logit(x[late]))).mean())
             for kind, classifier in fitted.items()
         }
-        kind = min(self.choice_log_loss, key=self.choice_log_loss.get)
+        self.candidates = {kind: Calibrated.on(classifier, x[late], y[late]) for kind, classifier in fitted.items()}
+        kind = min(self.later_log_loss, key=self.later_log_loss.get)
         self.chosen = self.candidates[kind]
-        self.members = self._ensemble(CLASSIFIERS[kind], (x, y, users), first, third)
+        self.members = self._ensemble(CLASSIFIERS[kind], (x, y, users), early, late)
         self.medians = training[list(NUMBERS)].median().to_dict()
         return self
 
@@ -92,45 +91,43 @@ class ConversionPredictor(Model):
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
         """The latest view of every user and property in the last 7 days, unless the user has booked it since."""
         start = moment - SCORED_SPAN
-        views = believed_views(tables["page_views"], start - LOOK_BACK, moment)
+        views = materialized(believed_views(tables["page_views"], start - LOOK_BACK, moment))
         frame = view_features(views, tables, start, moment)
         frame = frame.drop_duplicates(["user_id", "property_id"], keep="last", ignore_index=True)
         frame = with_label(frame, tables["fact_booking_history"], views, moment)
         return frame[frame[LABEL] == 0].drop(columns=LABEL).reset_index(drop=True)
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        probability, lower, upper = self.probability(inputs)
+        x = self.matrix(inputs)
+        probability, lower, upper = self.probability(x)
         return pd.DataFrame(
             {
                 "property_id": inputs["property_id"].to_numpy(),
                 "user_id": inputs["user_id"].to_numpy(),
                 "conversion_probability": probability,
                 "confidence_interval": np.column_stack([lower, upper]).tolist(),
-                "top_factors": self._top_factors(inputs),
+                "top_factors": self._top_factors(inputs, self.impacts(x)),
             }
         )
 
-    def probability(self, inputs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def probability(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """[rows] the probability and the ends of its 90% interval: how far other users would have moved it."""
-        x = self._matrix(inputs)
         logit = self.chosen.logit(x)
         spread = NORMAL_90 * np.std([member.logit(x) for member in self.members], axis=0, ddof=1)
         return sigmoid(logit), sigmoid(logit - spread), sigmoid(logit + spread)
 
-    def impacts(self, inputs: pd.DataFrame) -> pd.DataFrame:
+    def impacts(self, x: np.ndarray) -> pd.DataFrame:
         """[rows, factors] what each factor adds to the probability, and `base`; a row sums to the probability.
 
         The factors' contributions to the log odds, brought to probability by one number per row: the slope of the line
         from the base to the probability.
         """
-        parts = self.chosen.slope * self.chosen.classifier.contributions(self._matrix(inputs))
-        base = parts[:, -1] + self.chosen.intercept
-        factors = pd.DataFrame(parts[:, :-1], columns=self.columns, index=inputs.index)
+        parts = self.chosen.slope * self.chosen.classifier.contributions(x)
+        factors = pd.DataFrame(parts[:, :-1], columns=self.columns)
         factors = factors.T.groupby([_factor(name) for name in self.columns], sort=False).sum().T
-        total = factors.sum(axis=1).to_numpy()
-        flat = np.abs(total) < 1e-9
-        start = sigmoid(base)
-        slope = np.where(flat, start * (1 - start), (sigmoid(base + total) - start) / np.where(flat, 1.0, total))
+        base, total = parts[:, -1] + self.chosen.intercept, factors.sum(axis=1).to_numpy()
+        start, end = sigmoid(base), sigmoid(base + total)
+        slope = np.divide(end - start, total, out=start * (1 - start), where=np.abs(total) > 1e-9)
         return factors.mul(slope, axis=0).assign(base=start)
 
     @classmethod
@@ -141,23 +138,24 @@ class ConversionPredictor(Model):
         start = end - TEST_SPAN
         model = cls(seed).fit(_labelled(tables, start, below=1 - TEST_USERS))
         views = believed_views(tables["page_views"], start - LOOK_BACK, end)
-        views = views.filter(user_share(views.user_id) >= 1 - TEST_USERS)
+        views = materialized(views.filter(user_share(views.user_id) >= 1 - TEST_USERS))
         test = with_label(view_features(views, tables, start, end), tables["fact_booking_history"], views, cutoff)
         _check_labels(test, tables, (start, end), cutoff)
-        probability, lower, upper = model.probability(test)
+        x = model.matrix(test)
+        probability, lower, upper = model.probability(x)
         rows = test[KEYS].assign(
             actual=test[LABEL],
             predicted=probability,
             lower=lower,
             upper=upper,
             baseline=past_conversion(tables, start - TRAINING_SPAN, start, test["property_id"]),
-            **{kind: sigmoid(each.logit(model._matrix(test))) for kind, each in model.candidates.items()},
+            **{kind: sigmoid(each.logit(x)) for kind, each in model.candidates.items()},
         )
         return measured(rows, seed)
 
     @property
     def params(self) -> dict[str, object]:
-        figures = {f"choice_log_loss_{kind}": value for kind, value in self.choice_log_loss.items()}
+        figures = {f"later_log_loss_{kind}": value for kind, value in self.later_log_loss.items()}
         calibration = {"calibration_slope": self.chosen.slope, "calibration_intercept": self.chosen.intercept}
         return {"chosen": self.chosen.classifier.kind, "members": len(self.members), **figures, **calibration}
 
@@ -167,7 +165,7 @@ class ConversionPredictor(Model):
             "kind": self.chosen.classifier.kind,
             "levels": self.levels,
             "medians": self.medians,
-            "choice_log_loss": self.choice_log_loss,
+            "later_log_loss": self.later_log_loss,
             "calibration": [[each.slope, each.intercept] for each in (self.chosen, *self.members)],
         }
         (folder / "conversion.json").write_text(json.dumps(saved, indent=2))
@@ -181,7 +179,7 @@ class ConversionPredictor(Model):
         saved = json.loads((folder / "conversion.json").read_text())
         model = cls(saved["seed"])
         model.levels, model.medians = saved["levels"], saved["medians"]
-        model.choice_log_loss = saved["choice_log_loss"]
+        model.later_log_loss = saved["later_log_loss"]
         model.columns = _columns(model.levels)
         kind = CLASSIFIERS[saved["kind"]]
         model.chosen, *model.members = (
@@ -192,19 +190,17 @@ class ConversionPredictor(Model):
         return model
 
     @classmethod
-    def figure(cls, evaluation: Evaluation) -> "Figure":
+    def figure(cls, evaluation: Evaluation) -> Figure:
         return reliability_and_roc(evaluation)
 
-    def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
+    def matrix(self, frame: pd.DataFrame) -> np.ndarray:
         """[rows, columns] of float64: numbers, flags, and one column per level of each category."""
-        levels = {
-            f"{name}={level}": frame[name].where(frame[name].isin(known), "other") == level
-            for name, known in self.levels.items()
-            for level in known
-        }
-        return pd.concat([frame[[*NUMBERS, *FLAGS]], pd.DataFrame(levels, index=frame.index)], axis=1).to_numpy(
-            "float64"
-        )
+        numbers = frame[[*NUMBERS, *FLAGS]].copy()
+        numbers[RATIOS] = np.log(numbers[RATIOS].clip(lower=1e-6))
+        numbers[COUNTS] = np.log1p(numbers[COUNTS].clip(lower=0))
+        level = {name: pd.Index(known).get_indexer(frame[name]) for name, known in self.levels.items()}
+        # The last level stands for all that are not known: -1 is its place, too.
+        return np.column_stack([numbers, *(np.eye(len(self.levels[name]))[at] for name, at in level.items())])
 
     def _ensemble(
         self, kind: type[Classifier], data: tuple[np.ndarray, np.ndarray, np.ndarray], fit: np.ndarray, late: np.ndarray
@@ -223,8 +219,10 @@ class ConversionPredictor(Model):
             members.append(Calibrated.on(member, x[late & half], y[late & half]))
         return members
 
-    def _top_factors(self, inputs: pd.DataFrame, count: int = 3) -> list[list[dict[str, object]]]:
-        impacts = self.impacts(inputs).drop(columns="base")
+    def _top_factors(
+        self, inputs: pd.DataFrame, impacts: pd.DataFrame, count: int = 3
+    ) -> list[list[dict[str, object]]]:
+        impacts = impacts.drop(columns="base")
         names = pd.DataFrame({factor: self._spoken(factor, inputs) for factor in impacts.columns}, index=inputs.index)
         most = np.argsort(-impacts.abs().to_numpy(), axis=1, kind="stable")[:, :count]
         factors = np.take_along_axis(names.to_numpy(), most, axis=1)
@@ -253,8 +251,8 @@ def _labelled(tables: Tables, cutoff: datetime, below: float) -> pd.DataFrame:
     start = end - TRAINING_SPAN
     views = believed_views(tables["page_views"], start - LOOK_BACK, end)
     share = user_share(views.user_id)
-    count = views.filter((views.viewed_at >= start) & (share < below)).count().execute()
-    views = views.filter(share < below * min(1.0, TRAINING_VIEWS / max(count, 1)))
+    count = views.filter(share < below).count().execute()
+    views = materialized(views.filter(share < below * min(1.0, TRAINING_VIEWS / max(count, 1))))
     frame = view_features(views, tables, start, end)
     frame = with_label(frame, tables["fact_booking_history"], views, cutoff)
     _check_labels(frame, tables, (start, end), cutoff)

@@ -1,18 +1,17 @@
 """What a customer will be worth in the next 12 months: the probability of booking again, times the value then."""
 
+from __future__ import annotations
+
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import ibis
-import numpy as np
-import pandas as pd
-
 from wanderbricks_assets.contracts.features import USER_FEATURES
 from wanderbricks_assets.features.point_in_time import as_of
 from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled
 from wanderbricks_assets.gold.exact import exact_sum
+from wanderbricks_assets.lazy import ibis, np, pd
 from wanderbricks_assets.models.customer_actions import RISKS, SEGMENTS, read_actions
 from wanderbricks_assets.models.customer_evaluation import deciles_and_lorenz, measured
 from wanderbricks_assets.models.linear_and_trees import LinearAndTrees
@@ -177,7 +176,7 @@ class CustomerLtv(Model):
         return model
 
     @classmethod
-    def figure(cls, evaluation: Evaluation) -> "Figure":
+    def figure(cls, evaluation: Evaluation) -> Figure:
         return deciles_and_lorenz(evaluation)
 
     def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
@@ -248,7 +247,7 @@ def _check_history(tables: Tables, cutoff: datetime, moment: datetime) -> None:
 
 
 def _buckets(predicted: np.ndarray, value: np.ndarray) -> tuple[list[float], list[float], list[float]]:
-    """Inner edges of the buckets of predicted value, and the ends of each one's interval as multiples of the prediction.
+    """Inner edges of the buckets of predicted value, and the ends of each one's interval, as multiples of it.
 
     Split conformal by bucket: quantiles of realized over predicted, of customers that were not fitted on. Where many
     spend nothing the interval begins at nothing and leaves out only the greatest values. It holds the prediction.

@@ -83,6 +83,8 @@ def browsing_world(seed: int = 0) -> dict[str, pd.DataFrame]:
     hours = views.assign(feature_hour=views["timestamp"].dt.floor("h"))
     hours = hours.groupby(["property_id", "feature_hour"], as_index=False).agg(view_count=("view_id", "size"))
     hours = hours.assign(views_7d=5, available_at=hours["feature_hour"] + timedelta(hours=1))
+    seen = views.assign(engagement_date=views["timestamp"].dt.normalize())
+    seen = seen.groupby(["property_id", "engagement_date"], as_index=False).agg(view_count=("view_id", "size"))
     customers = history.assign(feature_date=history["created_at"].dt.normalize())
     customers = customers.groupby(["user_id", "feature_date"], as_index=False).agg(
         total_bookings=("booking_id", "size")
@@ -98,6 +100,7 @@ def browsing_world(seed: int = 0) -> dict[str, pd.DataFrame]:
     return {
         "page_views": views,
         "fact_booking_history": history,
+        "fact_property_engagement": seen,
         "dim_user": guests,
         "property_features": listed,
         "engagement_features": hours,
@@ -113,7 +116,12 @@ def tables(world: dict[str, pd.DataFrame]) -> dict[str, ibis.Table]:
 def with_noise_after(world: dict[str, pd.DataFrame], moment: datetime) -> dict[str, pd.DataFrame]:
     """The world with everything that happened or became known after the moment replaced by something else."""
     rng = np.random.default_rng(99)
-    times = {"page_views": "timestamp", "fact_booking_history": "known_at", "dim_user": "effective_from"}
+    times = {
+        "page_views": "timestamp",
+        "fact_booking_history": "known_at",
+        "fact_property_engagement": "engagement_date",
+        "dim_user": "effective_from",
+    }
     noisy = {}
     for name, frame in world.items():
         time = times.get(name, "available_at")

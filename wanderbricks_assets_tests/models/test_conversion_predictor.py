@@ -121,6 +121,21 @@ def test_what_a_user_looked_at_before_does_not_count_the_view_itself():
     assert rows["views_of_user"].tolist() == [0, 1, 1, 3, 3]
     assert rows["views_of_property"].tolist() == [0, 1, 0, 2, 2]
     assert rows["properties_of_user"].tolist() == [0, 1, 1, 2, 1]
+    assert rows["views_last_hour"].tolist() == [0, 1, 1, 3, 0]
+
+
+def test_a_conversion_rate_counts_the_days_before_the_view_only(world):
+    given = tables(world)
+    start = CUTOFF - timedelta(weeks=6)
+    views = believed_views(given["page_views"], start - timedelta(days=7), CUTOFF)
+    rows = view_features(views, given, start, CUTOFF)
+    seen, made = world["page_views"], world["fact_booking_history"]
+    for row in rows.sample(20, random_state=0).itertuples():
+        day = row.viewed_at.normalize()
+        before, booked = seen[seen["timestamp"] < day], made[made["created_at"] < day]
+        everybody = len(booked) / len(before)
+        own = (before["property_id"] == row.property_id).sum(), (booked["property_id"] == row.property_id).sum()
+        assert row.property_conversion == pytest.approx((own[1] + 30 * everybody) / (own[0] + 30))
 
 
 def test_users_are_the_same_in_every_engine_and_spread_evenly():
@@ -153,7 +168,7 @@ def test_the_same_data_and_seed_give_the_same_model(training, model, inputs):
 @pytest.mark.parametrize("kind", list(CLASSIFIERS))
 def test_a_saved_model_predicts_to_the_last_bit_the_same(kind, training, model, inputs, tmp_path):
     """Of either kind, whichever was chosen."""
-    x, y = model._matrix(training), training[LABEL].to_numpy()
+    x, y = model.matrix(training), training[LABEL].to_numpy()
     one = ConversionPredictor(seed=0)
     vars(one).update(vars(model))
     one.chosen = model.candidates[kind]
@@ -173,10 +188,9 @@ def test_predictions_are_rows_of_the_contract(model, inputs):
     ibis.memtable(predicted, schema=schema).to_pyarrow()
     assert not predicted.duplicated(["user_id", "property_id"]).any()
     assert predicted["conversion_probability"].between(0, 1).all()
-    for lower, probability, upper in zip(
-        *zip(*predicted["confidence_interval"], strict=True), predicted["conversion_probability"], strict=False
-    ):
-        assert lower <= probability or probability <= upper
+    lower, upper = np.array(predicted["confidence_interval"].tolist()).T
+    assert ((lower < predicted["conversion_probability"]) & (predicted["conversion_probability"] < upper)).all()
+    assert (predicted["top_factors"].map(len) == 3).all()
 
 
 def test_no_views_this_week_give_no_predictions(world, model):
@@ -189,12 +203,12 @@ def test_no_views_this_week_give_no_predictions(world, model):
 def test_the_impacts_add_up_to_the_probability(kind, model, inputs):
     one = ConversionPredictor(seed=0)
     vars(one).update(vars(model) | {"chosen": model.candidates[kind]})
-    impacts = one.impacts(inputs)
-    assert np.allclose(impacts.sum(axis=1), one.probability(inputs)[0], atol=1e-6)
+    impacts = one.impacts(one.matrix(inputs))
+    assert np.allclose(impacts.sum(axis=1), one.probability(one.matrix(inputs))[0], atol=1e-6)
 
 
 def test_the_top_factors_are_the_greatest_impacts_in_plain_words(model, inputs):
-    predicted, impacts = model.predict(inputs), model.impacts(inputs).drop(columns="base")
+    predicted, impacts = model.predict(inputs), model.impacts(model.matrix(inputs)).drop(columns="base")
     for row in range(20):
         stated = [factor["impact"] for factor in predicted["top_factors"][row]]
         greatest = impacts.iloc[row].loc[lambda values: values.abs().sort_values(ascending=False).index][:3]
