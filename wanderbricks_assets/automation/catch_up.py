@@ -91,15 +91,12 @@ def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime)
         yield Planned(ENGAGEMENT.name, tuple(hourly), *missing)
     training = _assets_of(defs, TRAINING.name)
     models = [key for key in training if defs.get_assets_def(key).partitions_def is not None]
-    if missing := _missing(instance, models, WEEKLY, moment):
-        # The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them.
-        yield Planned(TRAINING.name, tuple(training), missing[1], missing[1])
+    # The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them.
+    if week := _newest_missing(instance, models, WEEKLY, moment):
+        yield Planned(TRAINING.name, tuple(training), week, week)
     predictions = _assets_of(defs, PREDICTIONS.name)
-    if days := _ended(DAILY, moment):
-        last_day = days[-1]
-        undone = [key for key in predictions if last_day not in instance.get_materialized_partitions(dg.AssetKey(key))]
-        if undone:
-            yield Planned(PREDICTIONS.name, tuple(undone), last_day, last_day)
+    if day := _newest_missing(instance, predictions, DAILY, moment):
+        yield Planned(PREDICTIONS.name, tuple(predictions), day, day)
 
 
 class _Runs:
@@ -185,6 +182,16 @@ def _missing(
     have = set.intersection(*(set(instance.get_materialized_partitions(dg.AssetKey(key))) for key in keys))
     first = next((key for key in wanted if key not in have), None)
     return (first, wanted[-1]) if first else None
+
+
+def _newest_missing(
+    instance: dg.DagsterInstance, keys: list[str], partitions: dg.TimeWindowPartitionsDefinition, moment: datetime
+) -> str | None:
+    """The newest partition that has ended, if any of the assets lacks it."""
+    ended = _ended(partitions, moment)
+    if ended and any(ended[-1] not in instance.get_materialized_partitions(dg.AssetKey(key)) for key in keys):
+        return ended[-1]
+    return None
 
 
 def _oldest_booking_changed(lake: Lake, first: str, last: str) -> str:

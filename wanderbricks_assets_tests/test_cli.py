@@ -1,0 +1,138 @@
+"""The command as a person types it, in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SCOREBOARD_KEYS = [
+    "model", "metric", "target", "value", "lower", "upper", "baseline", "floor", "passed", "stage", "version", "as_of",
+    "reason",
+]  # fmt: skip
+
+
+def wanderbricks(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDERBRICKS_", "DAGSTER_"))}
+    command = [sys.executable, "-m", "wanderbricks_assets.cli", *words]
+    if words[0] != "doctor" and "--help" not in words:
+        command += ["--home", str(home)]
+    return subprocess.run(command, env=clean, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def small_source(tmp_path_factory) -> Path:
+    """Four bookings of a hotel without views, prices or returning guests."""
+    folder = tmp_path_factory.mktemp("source")
+    made = pd.to_datetime(["2024-01-01 10:00", "2024-01-01 11:00", "2024-01-02 09:00", "2024-01-03 12:00"])
+    bookings = pd.DataFrame(
+        {
+            "booking_id": [1, 2, 3, 4],
+            "user_id": [1, 2, 3, 4],
+            "property_id": 1,
+            "check_in": pd.to_datetime(["2024-01-02", "2024-01-03", "2024-01-03", "2024-01-09"]).date,
+            "check_out": pd.to_datetime(["2024-01-04", "2024-01-05", "2024-01-04", "2024-01-11"]).date,
+            "guests_count": 2,
+            "total_amount": [100.0, 200.0, 300.0, 400.0],
+            "status": "confirmed",
+            "created_at": made,
+            "updated_at": made,
+        }
+    )
+    users = pd.DataFrame({"user_id": [1, 2, 3, 4], "created_at": made}).assign(
+        email="", name="", country="PT", user_type="individual", is_business=False, company_name=""
+    )
+    property_ = {
+        "property_id": 1,
+        "host_id": 1,
+        "destination_id": 1,
+        "title": "",
+        "description": "",
+        "base_price": 99.0,
+    }
+    rooms = {
+        "title": "",
+        "description": "",
+        "property_type": "Hotel",
+        "max_guests": 2,
+        "bedrooms": 1,
+        "bathrooms": 1,
+        "created_at": made[0].date(),
+    }
+    place = {"property_latitude": 37.0, "property_longitude": -8.0}
+    destination = {"destination_id": 1, "destination": "Faro", "country": "Portugal"}
+    region = {"state_or_province": "", "state_or_province_code": "", "description": ""}
+    bookings.to_parquet(folder / "bookings.parquet")
+    users.to_csv(folder / "users.csv", index=False)
+    pd.DataFrame([property_ | rooms | place]).to_parquet(folder / "properties.parquet")
+    pd.DataFrame([destination | region]).to_parquet(folder / "destinations.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(small_source, tmp_path_factory):
+    """A home in which everything ran once, and the process that did it."""
+    folder = tmp_path_factory.mktemp("home")
+    words = ("--source", str(small_source), "--start", "2024-01-01", "--as-of", "2024-01-10")
+    return folder, wanderbricks("run", *words, home=folder)
+
+
+def test_a_run_on_data_too_small_to_learn_from_ends_with_2_and_a_reason_for_every_model(home):
+    _, first = home
+    assert first.returncode == 2, first.stdout + first.stderr
+    assert first.stdout.count("gate failed") == 5
+    assert "page_views is empty" in first.stdout
+    assert "tell season from price" in first.stdout
+
+
+def test_a_second_run_finds_nothing_missing_and_still_says_what_failed(home):
+    folder, _ = home
+    second = wanderbricks("run", "--as-of", "2024-01-10", home=folder)
+    assert second.returncode == 2
+    assert "done   fact_booking_daily" not in second.stdout
+    assert second.stdout.count("gate failed") == 5
+
+
+def test_the_scoreboard_is_a_list_of_objects_with_exactly_the_promised_keys(home):
+    folder, _ = home
+    rows = json.loads(wanderbricks("scoreboard", "--json", home=folder).stdout)
+    assert [list(row) for row in rows] == [SCOREBOARD_KEYS] * 5
+    assert {row["target"] for row in rows} == {0.15, 3.0, 0.75, 0.05, 0.2}
+    assert not any(row["passed"] for row in rows)
+    assert all(row["reason"] for row in rows)
+
+
+def test_a_home_made_from_one_source_refuses_another(home, tmp_path):
+    folder, _ = home
+    refused = wanderbricks("run", "--source", str(tmp_path), "--as-of", "2024-01-10", home=folder)
+    assert refused.returncode == 1
+    assert "was made with source" in refused.stdout
+
+
+def test_a_source_without_a_required_table_ends_with_1_and_names_the_table(tmp_path):
+    (tmp_path / "empty").mkdir()
+    words = ("--source", str(tmp_path / "empty"), "--start", "2024-01-01", "--as-of", "2024-01-03")
+    broken = wanderbricks("run", *words, home=tmp_path / "home")
+    assert broken.returncode == 1
+    assert "no bookings.parquet, bookings.csv or bookings/date=*/*.parquet" in broken.stdout
+
+
+def test_a_backtest_of_an_unknown_model_names_the_models(home):
+    folder, _ = home
+    unknown = wanderbricks("backtest", "weather", home=folder)
+    assert unknown.returncode == 1
+    assert "revenue_forecaster, demand_predictor" in unknown.stdout
+
+
+def test_help_teaches_every_command(tmp_path):
+    shown = wanderbricks("--help", home=tmp_path).stdout
+    assert all(word in shown for word in ("simulate", "run", "scoreboard", "backtest", "up", "doctor"))
+
+
+def test_the_doctor_says_what_it_found(tmp_path):
+    examined = wanderbricks("doctor", home=tmp_path)
+    assert examined.returncode == 0
+    assert "Python 3.11" in examined.stdout
