@@ -45,13 +45,17 @@ class Logistic:
     @classmethod
     def fit(cls, x: np.ndarray, y: np.ndarray, seed: int) -> Self:
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         known = ~np.isnan(x)
         count = np.maximum(known.sum(axis=0), 1)
         mean = np.where(known, x, 0.0).sum(axis=0) / count
         scale = np.sqrt((np.where(known, x - mean, 0.0) ** 2).sum(axis=0) / count)
         scale = np.where(scale > 0, scale, 1.0)
-        fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(np.where(known, (x - mean) / scale, 0.0), y)
+        z = np.where(known, (x - mean) / scale, 0.0)
+        # One thread: sums come out the same on a machine of any size, and idle threads do not wait for each other.
+        with threadpool_limits(1):
+            fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(z, y)
         return cls(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
 
     def logit(self, x: np.ndarray) -> np.ndarray:

@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAINING_SPAN = timedelta(weeks=20)
-TRAINING_VIEWS = (
-    150_000  # at most, by drawing users: more rows move no metric by as much as its interval (docs/models.md)
-)
+TRAINING_VIEWS = 100_000  # at most, by drawing users: more move the AUC by less than half its interval
 FEWEST_CONVERSIONS = 100  # views that became bookings, in the training set and in the evaluated rows
 TEST_SPAN = timedelta(weeks=6)
 TEST_USERS = 0.3  # share of users that an evaluation keeps out of training
