@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-console = Console(highlight=False, soft_wrap=True)
+# Logs and pipes have no width of their own; tables need some.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 
 Home = Annotated[
     Path | None, typer.Option(help="Folder of this installation: lake, MLflow, Dagster. [default: .wanderbricks]")

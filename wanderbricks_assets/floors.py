@@ -84,9 +84,9 @@ def _pricing(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
 
 def _customer_value(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
     """Decile error of the true expected values, known for the month that begins nearest to the test's cutoff."""
-    from wanderbricks_assets.models.customer_ltv import decile_mape
+    from wanderbricks_assets.models.customer_evaluation import decile_mape
 
-    cutoff = pd.Timestamp(rows.cutoff.iloc[0])
+    cutoff = pd.Timestamp(rows.origin.iloc[0])
     month = (cutoff + pd.Timedelta(days=15)).replace(day=1).normalize()
     expected = truth.customer_value(folder, month.date())
     both = rows.merge(expected, on="user_id")

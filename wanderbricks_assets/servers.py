@@ -25,7 +25,7 @@ class Server:
     """One process: what it is for, how it is started, and the address it answers at (None: it has none)."""
 
     name: str
-    command: list[str]
+    command: tuple[str, ...]
     address: str | None = None
 
 
@@ -73,16 +73,16 @@ def _servers(settings: Settings, host: str, port: int, mlflow_port: int) -> list
     return [
         Server(
             "Dagster UI",
-            [*python, "dagster_webserver", "--host", host, "--port", str(port), *workspace],
+            (*python, "dagster_webserver", "--host", host, "--port", str(port), *workspace),
             f"http://{host}:{port}",
         ),
-        Server("Daemon", [*python, "dagster._daemon", "run", *workspace]),
+        Server("Daemon", (*python, "dagster._daemon", "run", *workspace)),
         Server(
             "MLflow UI",
-            [
+            (
                 *python, "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1",
                 "--backend-store-uri", settings.tracking_uri,
-            ],
+            ),
             f"http://{host}:{mlflow_port}",
         ),
     ]  # fmt: skip

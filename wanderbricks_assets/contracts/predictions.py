@@ -44,7 +44,7 @@ DEMAND_FORECAST = table(
 )
 CONVERSION_SCORES = table(
     "conversion_scores",
-    "How likely a user who viewed a property in the last 7 days is to book it within 7 days of a further view.",
+    "How likely a user who viewed a property in the last 7 days is to book it within 7 days of that view.",
     C("property_id", "int64", nullable=False),
     C("user_id", "int64", nullable=False),
     C("conversion_probability", "float64", minimum=0, maximum=1),

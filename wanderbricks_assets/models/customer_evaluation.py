@@ -1,10 +1,10 @@
 """What a later 12 months say about the predicted customer values: the metric, figures beside it, and the picture."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
+from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.customer_actions import SEGMENTS
 from wanderbricks_assets.models.model import Calibration, Evaluation
@@ -86,7 +86,7 @@ def gini(actual: np.ndarray, score: np.ndarray) -> float:
     return float(share.mean() - (len(actual) + 1) / (2 * len(actual)))
 
 
-def deciles_and_lorenz(evaluation: Evaluation) -> "Figure":
+def deciles_and_lorenz(evaluation: Evaluation) -> Figure:
     """Left: predicted and realized value per decile. Right: how much of the revenue the first customers bring."""
     from matplotlib.figure import Figure
 

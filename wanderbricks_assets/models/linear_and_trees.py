@@ -1,11 +1,13 @@
 """A linear model that carries on beyond what it saw, and trees that correct it where there is much to see."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
+from wanderbricks_assets.lazy import np
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -24,7 +26,7 @@ class LinearAndTrees:
     scale: np.ndarray
     coefficient: np.ndarray
     intercept: float
-    booster: "Booster"
+    booster: Booster
 
     # Shallow and few: the linear part has said most of it.
     params = {  # noqa: RUF012

@@ -10,7 +10,7 @@ from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import PAGE_VIEWS
 from wanderbricks_assets.contracts.tables import LAKE
 
-CUTOFF = datetime(2024, 8, 5)  # noqa: DTZ001 (all times here are naive UTC)
+CUTOFF = datetime(2024, 8, 5)
 FIRST = CUTOFF - timedelta(weeks=30)
 LAST = CUTOFF + timedelta(weeks=2)
 PROPERTIES, USERS, VIEWS = 40, 1500, 16_000

@@ -11,7 +11,7 @@ from wanderbricks_assets.contracts.gold import DIM_USER, FACT_BOOKING_HISTORY
 from wanderbricks_assets.features.user_features import user_features
 from wanderbricks_assets.window import Window
 
-CUTOFF = datetime(2024, 6, 3)  # noqa: DTZ001 (all times here are naive UTC)
+CUTOFF = datetime(2024, 6, 3)
 FIRST = CUTOFF - timedelta(days=1096)
 LAST = CUTOFF + timedelta(days=60)
 USERS = 2500

@@ -13,8 +13,8 @@ import pytest
 from wanderbricks_assets.simulator import simulate
 from wanderbricks_assets.simulator.event_tables import EVENTS
 
-START = datetime(2024, 1, 1)  # noqa: DTZ001
-UNTIL = datetime(2024, 12, 1, 9)  # noqa: DTZ001
+START = datetime(2024, 1, 1)
+UNTIL = datetime(2024, 12, 1, 9)
 SCALE = 0.1
 
 

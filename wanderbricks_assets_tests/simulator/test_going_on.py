@@ -10,8 +10,8 @@ import pytest
 from wanderbricks_assets.simulator import files, simulate
 from wanderbricks_assets.simulator.event_tables import EVENTS, TRUTH_BY_DATE, TRUTH_BY_MONTH, TRUTH_OF_EVENTS
 
-START = datetime(2024, 2, 20)  # noqa: DTZ001
-UNTIL = datetime(2024, 3, 4, 14)  # noqa: DTZ001
+START = datetime(2024, 2, 20)
+UNTIL = datetime(2024, 3, 4, 14)
 SMALL = {"start": START, "scale": 0.03, "seed": 5}
 
 

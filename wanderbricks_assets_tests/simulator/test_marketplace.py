@@ -263,10 +263,10 @@ def test_the_sparse_profile_has_the_counts_and_dates_of_the_real_sample():
 
 def test_the_sparse_profile_goes_on_like_the_marketplace(tmp_path):
     once, twice = tmp_path / "once", tmp_path / "twice"
-    stop = datetime(2022, 12, 20, 15)  # noqa: DTZ001
+    stop = datetime(2022, 12, 20, 15)
     simulate(once, stop, profile="sample", scale=0.01)
     for day, hour in ((11, 0), (15, 7), (20, 15)):
-        simulate(twice, datetime(2022, 12, day, hour), profile="sample", scale=0.01)  # noqa: DTZ001
+        simulate(twice, datetime(2022, 12, day, hour), profile="sample", scale=0.01)
     columns = SOURCE["bookings"].schema.names
     rows = [read(out, "bookings").select(columns).sort_by("booking_id") for out in (once, twice)]
     assert rows[0].num_rows > 0
