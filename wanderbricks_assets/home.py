@@ -14,6 +14,8 @@ event_log_storage:
     base_dir: {base_dir}
 telemetry:
   enabled: false
+nux:
+  enabled: false
 """
 
 
