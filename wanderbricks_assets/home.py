@@ -36,6 +36,7 @@ def enter(settings: Settings) -> dict[str, str]:
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its UI only shows; each job queue would be a process
         }
     )
     return dict(os.environ)

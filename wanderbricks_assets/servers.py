@@ -40,7 +40,8 @@ def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Calla
         if its_port and _is_taken(host, its_port):
             say(f"[red]Port {its_port} is taken[/red]: {server.name} cannot start; stop what listens there.")
             return 1
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    for how in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs are born deaf to SIGINT
+        signal.signal(how, _interrupt)
     running: dict[Server, subprocess.Popen] = {}
     try:
         for server in servers:
@@ -65,6 +66,10 @@ def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Calla
         return 0
     finally:
         _stop(running.values())
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _servers(settings: Settings, host: str, port: int, mlflow_port: int) -> list[Server]:
