@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +49,14 @@ def simulate(
 
     folder = out or _settings(home).source_folder
     began = time.monotonic()
-    summary = run_simulator(folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile)
+
+    def show(day: date) -> None:
+        if day.day == 1:
+            console.print(f"simulated up to {day:%B %Y}   {time.monotonic() - began:4.0f} s")
+
+    summary = run_simulator(
+        folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile, progress=show
+    )
     console.print(f"{summary}\n{folder} holds the marketplace ({time.monotonic() - began:.0f} s)")
 
 

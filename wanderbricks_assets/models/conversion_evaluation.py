@@ -53,9 +53,9 @@ def measured(rows: pd.DataFrame, seed: int) -> Evaluation:
         baseline=float(roc_auc_score(actual, rows["baseline"])),
         calibration=Calibration(
             holds=error < LARGEST_ERROR,
-            statement=f"expected calibration error {error:.2%} at a rate of {actual.mean():.2%} (less than "
-            f"{LARGEST_ERROR:.0%} is wanted); the share that booked lies around the stated one in {int(exact.sum())} of "
-            f"{len(bins)} tenths of the views, and around the stated interval in {met}",
+            statement=f"expected calibration error {error:.2%} at a rate of {actual.mean():.2%}, less than "
+            f"{LARGEST_ERROR:.0%} is wanted; of {len(bins)} tenths of the views, the share that booked agrees with the "
+            f"stated one in {int(exact.sum())}, and with the stated interval in {met}",
         ),
         rows=rows,
         losses=pd.Series(loss, index=pd.Index(unit, name="unit")).groupby(level=0).mean().rename("loss"),
