@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 YEARS_OF_HISTORY = 3
-DAYS_OF_HOURS = 548
+DAYS_OF_HOURS = 400
 DEFAULT_HOME = Path(".wanderbricks")
 
 
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
 
     @property
     def first_hourly_day(self) -> date:
-        """A year and a half of hours: no model looks at older ones, and each costs an event in Dagster's log."""
+        """Thirteen months of hours: no model looks at older ones, and each costs an event in the log."""
         return self.hourly_start or max(self.first_day, _today() - timedelta(days=DAYS_OF_HOURS))
 
     def save(self) -> None:
