@@ -4,15 +4,18 @@ import json
 import os
 import sys
 import time
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from wanderbricks_assets.settings import DAYS_OF_HOURS, Settings
+from wanderbricks_assets.settings import Settings, default_hourly_start, default_start
 from wanderbricks_assets.window import midnight
 
 app = typer.Typer(
@@ -37,7 +40,7 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="Folder to fill or continue. [default: <home>/source]")] = None,
     until: Annotated[datetime | None, typer.Option(help="Last hour to simulate, UTC. [default: now]")] = None,
     start: Annotated[datetime | None, typer.Option(help="First day. [default: three years before --until]")] = None,
-    scale: Annotated[float, typer.Option(help="1 is 2,000 properties and 150 bookings a day.")] = 1.0,
+    scale: Annotated[float, typer.Option(min=0.001, help="1 is 2,000 properties and 150 bookings a day.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same marketplace.")] = 0,
     profile: Annotated[str, typer.Option(help="'marketplace', or 'sample' for the sparse sample of Databricks.")] = (
         "marketplace"
@@ -54,9 +57,10 @@ def simulate(
         if day.day == 1:
             console.print(f"simulated up to {day:%B %Y}   {time.monotonic() - began:4.0f} s")
 
-    summary = run_simulator(
-        folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile, progress=show
-    )
+    with _sentences():
+        summary = run_simulator(
+            folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile, progress=show
+        )
     console.print(f"{summary}\n{folder} holds the marketplace ({time.monotonic() - began:.0f} s)")
 
 
@@ -75,16 +79,22 @@ def run(
 
     Exit code 0: all ran and every gate is passed; 2: all ran, some gate failed; 1: something could not run.
     """
-    settings = _settings(home, source=source, start=start.date() if start else None)
-    if as_of and settings.hourly_start is None:
-        settings.hourly_start = max(settings.first_day, as_of.date() - timedelta(days=DAYS_OF_HOURS))
-    raise typer.Exit(_materialize(settings, as_of or _now()))
+    moment = as_of or _now()
+    with _sentences():
+        settings = _settings(home, source=source, start=start.date() if start else None)
+        if moment > _now():
+            raise ValueError(f"--as-of {moment:%Y-%m-%d} has not come yet")
+        settings.start = settings.start or default_start(moment.date())
+        settings.hourly_start = settings.hourly_start or default_hourly_start(settings.start, moment.date())
+        if moment.date() <= settings.start:
+            raise ValueError(f"--as-of {moment:%Y-%m-%d} is not after the first day of history, {settings.start}")
+    raise typer.Exit(_materialize(settings, moment))
 
 
 @app.command()
 def scoreboard(home: Home = None, as_json: AsJson = False) -> None:
     """How good each model is: its metric against target, naive baseline and, where truth is known, the floor."""
-    _enter(_settings(home))
+    _enter_made(home)
     from wanderbricks_assets.scoreboard import Row
 
     rows = _scoreboard()
@@ -110,17 +120,14 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Fit and evaluate a model at past origins beside simpler methods. Registers nothing."""
-    _enter(_settings(home))
+    _enter_made(home)
     from wanderbricks_assets.backtesting import backtest_home
     from wanderbricks_assets.definitions import defs
     from wanderbricks_assets.models.model import CannotLearn
 
     place = {name: defs.resources[name] for name in ("lake", "source")}
-    try:
+    with _sentences(NotImplementedError, CannotLearn):
         result = backtest_home(model, **place, count=origins, first=first.date() if first else None, every=every)
-    except (ValueError, NotImplementedError, CannotLearn) as error:
-        console.print(f"[red]{error}[/red]")
-        raise typer.Exit(COULD_NOT_RUN) from error
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2))
         return
@@ -140,7 +147,8 @@ def up(
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", envvar="MLFLOW_PORT")] = 5000,
 ) -> None:
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
-    settings = _settings(home, source=source)
+    with _sentences():
+        settings = _settings(home, source=source)
     if settings.source_folder == settings.home / "source":
         settings.save()
         simulate(settings.source_folder, until=_now(), start=midnight(settings.first_day), scale=scale)
@@ -167,7 +175,15 @@ def doctor() -> None:
 
 
 def _materialize(settings: Settings, moment: datetime) -> int:
-    _enter(settings)
+    from wanderbricks_assets.home import enter
+    from wanderbricks_assets.resources.source import FilesSource, SourceError
+
+    with _sentences(SourceError):
+        if settings.is_made:
+            settings.save()  # says so when this home was made from another source
+        FilesSource(folder=str(settings.source_folder)).require()
+        settings.save()
+    enter(settings)
     # One event for a range of planned partitions, not one for each: halves the time that recording history takes.
     os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "true"
     import dagster as dg
@@ -214,13 +230,24 @@ def _settings(home: Path | None, **given) -> Settings:
     return Settings(**chosen)
 
 
-def _enter(settings: Settings) -> None:
+def _enter_made(home: Path | None) -> None:
+    """Enter a home that `run` or `up` has made; these commands make none."""
     from wanderbricks_assets.home import enter
 
-    try:
+    with _sentences():
+        settings = _settings(home)
+        if not settings.is_made:
+            raise ValueError(f"{settings.home} is no home yet: `wanderbricks run` or `wanderbricks up` makes it")
         enter(settings)
-    except ValueError as error:
-        console.print(f"[red]{error}[/red]")
+
+
+@contextmanager
+def _sentences(*kinds: type[Exception]) -> Iterator[None]:
+    """Say what a person did wrong in the error's own sentence, without a traceback, and exit with 1."""
+    try:
+        yield
+    except (ValueError, *kinds) as error:
+        console.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(COULD_NOT_RUN) from error
 
 

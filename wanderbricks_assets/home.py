@@ -1,7 +1,6 @@
 """One installation on this machine: its folders, its Dagster instance and the environment of its processes."""
 
 import os
-from pathlib import Path
 
 from wanderbricks_assets.settings import Settings
 
@@ -20,11 +19,10 @@ nux:
 
 
 def enter(settings: Settings) -> dict[str, str]:
-    """Make the home if it is new, and point this process and its children at it. Returns the environment for children.
+    """Point this process and its children at a home that has been made. Returns the environment for children.
 
     Must be called before anything of Dagster's definitions is imported: partitions begin at the home's first day.
     """
-    settings.save()
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     history = settings.dagster_home / "history" / "runs"
     (settings.dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML.format(base_dir=history))
@@ -40,8 +38,3 @@ def enter(settings: Settings) -> dict[str, str]:
         }
     )
     return dict(os.environ)
-
-
-def has_source(folder: Path) -> bool:
-    """Whether somebody has put tables there."""
-    return folder.is_dir() and any(folder.iterdir())

@@ -1,5 +1,6 @@
 """How good each model is, in one row: its metric against target, naive baseline and, in simulation, the floor."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -37,7 +38,8 @@ class Row:
     )  # fmt: skip
 
     def as_json(self) -> dict[str, object]:
-        return asdict(self)
+        """Plain JSON: a number that is not finite is null."""
+        return {name: value if _is_plain(value) else None for name, value in asdict(self).items()}
 
     def cells(self) -> list[str]:
         interval = f"{self.lower:.4g} to {self.upper:.4g}" if self.value is not None else ""
@@ -55,6 +57,10 @@ class Row:
             champion,
             self.as_of or "",
         ]
+
+
+def _is_plain(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def scoreboard_rows(registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool = True) -> list[Row]:

@@ -5,9 +5,8 @@ import os
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 YEARS_OF_HISTORY = 3
@@ -20,7 +19,6 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WANDERBRICKS_", extra="forbid", validate_default=True)
 
-    profile: Literal["local", "databricks"] = "local"
     home: Path = Field(DEFAULT_HOME, description="folder of this installation's lake, MLflow and Dagster storage")
     source: Path | None = Field(None, description="folder of source tables; <home>/source when not given")
     start: date | None = Field(None, description="first day of history; by default three years before the first run")
@@ -31,7 +29,6 @@ class Settings(BaseSettings):
     seed: int = Field(0, description="seed of every random choice in training")
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server; <home>/mlflow.db when not given")
-    alert_urls: list[SecretStr] = Field(default_factory=list, description="where alerts go, as Apprise URLs")
 
     @field_validator("home", "source")
     @classmethod
@@ -66,13 +63,18 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 
     @property
+    def is_made(self) -> bool:
+        """Whether a first run has made this home."""
+        return (self.home / "settings.json").exists()
+
+    @property
     def first_day(self) -> date:
-        return self.start or default_start()
+        return self.start or default_start(_today())
 
     @property
     def first_hourly_day(self) -> date:
         """Thirteen months of hours: no model looks at older ones, and each costs an event in the log."""
-        return self.hourly_start or max(self.first_day, _today() - timedelta(days=DAYS_OF_HOURS))
+        return self.hourly_start or default_hourly_start(self.first_day, _today())
 
     def save(self) -> None:
         """Keep what defines this home, so that `wanderbricks up` and the UI see what `wanderbricks run` saw.
@@ -107,12 +109,17 @@ class _SavedSettings(PydanticBaseSettingsSource):
         return json.loads(self._file.read_text()) if self._file.exists() else {}
 
 
-def default_start() -> date:
-    """Three years before today: the clock decides about data only here, and only until the home has been made."""
-    return _today() - timedelta(days=round(YEARS_OF_HISTORY * 365.25))
+def default_start(today: date) -> date:
+    """Three years before."""
+    return today - timedelta(days=round(YEARS_OF_HISTORY * 365.25))
+
+
+def default_hourly_start(start: date, today: date) -> date:
+    return max(start, today - timedelta(days=DAYS_OF_HOURS))
 
 
 def _today() -> date:
+    """The clock decides about data only here, and only until the home has been made."""
     return datetime.now(UTC).date()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_run_on_data_too_small_to_learn_from_ends_with_2_and_a_reason_for_ever
     assert "tell season from price" in first.stdout
 
 
-def test_a_second_run_finds_nothing_missing_and_still_says_what_failed(home):
+def test_a_second_run_does_nothing_again_and_still_says_what_failed(home):
     folder, _ = home
     second = wanderbricks("run", "--as-of", "2024-01-10", home=folder)
     assert second.returncode == 2
@@ -117,7 +118,38 @@ def test_a_source_without_a_required_table_ends_with_1_and_names_the_table(tmp_p
     words = ("--source", str(tmp_path / "empty"), "--start", "2024-01-01", "--as-of", "2024-01-03")
     broken = wanderbricks("run", *words, home=tmp_path / "home")
     assert broken.returncode == 1
-    assert "no bookings.parquet, bookings.csv or bookings/date=*/*.parquet" in broken.stdout
+    assert "has no users, properties, destinations, bookings" in broken.stdout
+    assert not (tmp_path / "home").exists(), "a mistyped --source must not make a home"
+
+
+def test_a_day_that_has_not_come_or_lies_before_the_start_is_refused(small_source, tmp_path):
+    for as_of, sentence in (("2999-01-01", "has not come yet"), ("2023-12-31", "not after the first day")):
+        words = ("--source", str(small_source), "--start", "2024-01-01", "--as-of", as_of)
+        refused = wanderbricks("run", *words, home=tmp_path / "home")
+        assert (refused.returncode, sentence in refused.stdout) == (1, True)
+
+
+def test_a_broken_table_stops_before_training_and_the_next_run_makes_good(small_source, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(small_source, source)
+    reviews = pd.DataFrame({"review_id": [1], "property_id": [1]})
+    reviews.to_parquet(source / "reviews.parquet")
+    words = ("--source", str(source), "--start", "2024-01-01", "--as-of", "2024-01-10")
+    broken = wanderbricks("run", *words, home=tmp_path / "home")
+    assert broken.returncode == 1
+    assert "reviews.parquet: column 'booking_id' is missing" in broken.stdout
+    assert "revenue_forecaster" not in broken.stdout
+    (source / "reviews.parquet").unlink()
+    mended = wanderbricks("run", *words, home=tmp_path / "home")
+    assert mended.returncode == 2
+    assert "done   revenue_forecaster" in mended.stdout
+
+
+def test_a_scoreboard_of_a_home_that_nobody_made_makes_none(tmp_path):
+    shown = wanderbricks("scoreboard", home=tmp_path / "nowhere")
+    assert shown.returncode == 1
+    assert "is no home yet" in shown.stdout
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_backtest_of_an_unknown_model_names_the_models(home):

@@ -1,7 +1,7 @@
 """A home's settings: from arguments, the environment, and what the home was made with."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from wanderbricks_assets.settings import DAYS_OF_HOURS, Settings, default_start
 
-VARIABLES = ("HOME", "START", "HOURLY_START", "SOURCE", "SEED", "PROFILE", "MLFLOW_TRACKING_URI", "ALERT_URLS")
+VARIABLES = ("HOME", "START", "HOURLY_START", "SOURCE", "SEED", "MLFLOW_TRACKING_URI")
 
 
 @pytest.fixture
@@ -42,21 +42,14 @@ def test_a_variable_sets_what_it_names(home: Path, monkeypatch: pytest.MonkeyPat
     assert settings.tracking_uri == "http://mlflow:5000"
 
 
-def test_alert_urls_are_not_shown(home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("WANDERBRICKS_ALERT_URLS", '["slack://hunter2"]')
+def test_history_is_three_years_and_hours_are_400_days_by_default(home: Path):
     settings = Settings()
-    assert settings.alert_urls[0].get_secret_value() == "slack://hunter2"
-    assert "hunter2" not in repr(settings)
-
-
-def test_history_is_three_years_and_hours_are_a_year_and_a_half_by_default(home: Path):
-    settings = Settings()
-    assert settings.first_day == default_start()
-    assert (settings.first_hourly_day - settings.first_day).days == round(3 * 365.25) - DAYS_OF_HOURS == 548
+    assert settings.first_day == default_start(datetime.now(UTC).date())
+    assert (settings.first_hourly_day - settings.first_day).days == round(3 * 365.25) - DAYS_OF_HOURS
 
 
 def test_hours_never_begin_before_the_first_day(home: Path):
-    recent = date.fromordinal(default_start().toordinal() + 1000)
+    recent = date.fromordinal(default_start(datetime.now(UTC).date()).toordinal() + 1000)
     assert Settings(start=recent).first_hourly_day == recent
 
 

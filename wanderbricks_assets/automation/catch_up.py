@@ -12,6 +12,9 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS, TRAINING
+from wanderbricks_assets.models.all import MODELS
+from wanderbricks_assets.models.lifecycle import champion_key, judge
+from wanderbricks_assets.models.model import Model
 from wanderbricks_assets.partitions import DAILY, HOURLY, WEEKLY
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.window import Window
@@ -64,6 +67,8 @@ def catch_up(
     plans = list(_plans(defs, instance, moment))
     runs = _Runs(defs, instance, outcome, show, plans)
     for planned in plans:
+        if outcome.broken:  # what comes after would be computed, and trained, on what is not there
+            break
         runs.execute(replace(planned, first=planned.widen(planned.first, planned.last)))
     return outcome
 
@@ -94,6 +99,9 @@ def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime)
     # The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them.
     if week := _newest_missing(instance, models, WEEKLY, moment):
         yield Planned(TRAINING.name, tuple(training), week, week)
+    elif waiting := [champion_key(model) for model in MODELS.values() if _awaits_promotion(defs, model)]:
+        weeks = _ended(WEEKLY, moment)
+        yield Planned(TRAINING.name, tuple(waiting), weeks[-1], weeks[-1])
     predictions = _assets_of(defs, PREDICTIONS.name)
     if day := _newest_missing(instance, predictions, DAILY, moment):
         yield Planned(PREDICTIONS.name, tuple(predictions), day, day)
@@ -192,6 +200,15 @@ def _newest_missing(
     if ended and any(ended[-1] not in instance.get_materialized_partitions(dg.AssetKey(key)) for key in keys):
         return ended[-1]
     return None
+
+
+def _awaits_promotion(defs: dg.Definitions, model: type[Model]) -> bool:
+    """Whether the newest version has passed all gates and yet does not serve: a run was stopped before its end."""
+    registry, target = defs.resources["registry"], model.target()
+    candidate = registry.candidate(target)
+    if candidate is None or candidate.version is None or candidate.version == registry.serving_version(target):
+        return False
+    return all(verdict.passed for verdict in judge(target, candidate, registry))
 
 
 def _oldest_booking_changed(lake: Lake, first: str, last: str) -> str:

@@ -15,6 +15,7 @@ from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_w
 from wanderbricks_assets.resources.lake import Lake
 
 DAILY_TABLE = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
+LONGEST_LEAD_YEARS = 3  # a stay further ahead is a slip of the pen, and no reason for a calendar of centuries
 SAME_DAY = dg.AssetIn(partition_mapping=SAME_TIME)
 RECENT_YEARS = dg.AssetIn(partition_mapping=LAST_3_YEARS)
 QUARANTINED = ("booking_updates", "payments", "page_views", "clickstream", "reviews", "property_updates")
@@ -44,7 +45,11 @@ def dim_host(hosts: Table, properties: Table) -> Table:
 @dg.asset(**described(contracts.DIM_DATE, "gold"))
 def dim_date(dim_destination: Table, bookings: Table) -> Table:
     """The years of all stays, and one more on either side for look-backs and horizons."""
-    years = bookings.aggregate(first=bookings.check_in.min().year(), last=bookings.check_in.max().year()).to_pandas()
+    stays = accepted("bookings", bookings)
+    stays = stays.filter(stays.check_in.year() <= stays.created_at.year() + LONGEST_LEAD_YEARS)
+    years = stays.aggregate(first=stays.check_in.min().year(), last=stays.check_in.max().year()).to_pandas()
+    if years.isna().any(axis=None):
+        raise ValueError("bookings holds no row that is believed, so there are no years to make a calendar of")
     countries = dim_destination.select("country", "country_code").distinct().order_by("country").to_pandas()
     first, last = date(int(years["first"][0]) - 1, 1, 1), date(int(years["last"][0]) + 1, 12, 31)
     return dimensions.dim_date(first, last, list(countries.itertuples(index=False, name=None)))

@@ -20,7 +20,12 @@ def fact_booking_history(bookings: Table, booking_updates: Table, days: Window) 
     updates = accepted("booking_updates", booking_updates, {"bookings": bookings})
     known = bookings.group_by("booking_id").agg(made_at=bookings.created_at.min())
     updates = updates.join(known, "booking_id")
-    first = _states(made, known_at=made.created_at, created_at=made.created_at)
+    # A row of `bookings` may have been written again later: its state was not known when the booking was made.
+    rewritten = made.updated_at > made.created_at
+    opened = made.mutate(status=rewritten.ifelse("confirmed", made.status))
+    first = _states(opened, known_at=opened.created_at, created_at=opened.created_at)
+    moved = bookings.filter(days.contains(bookings.updated_at) & (bookings.updated_at > bookings.created_at))
+    first = first.union(_states(moved, known_at=moved.updated_at, created_at=moved.created_at))
     # An update may carry the same instant as the booking itself; the later state must come after the first.
     later = ibis.greatest(updates.updated_at, updates.made_at + ibis.interval(microseconds=1))
     return first.union(_states(updates, known_at=later, created_at=updates.made_at))

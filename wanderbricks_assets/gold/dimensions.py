@@ -19,14 +19,15 @@ def dim_property(properties: Table, property_updates: Table) -> Table:
     is_later = changes.updated_at > changes.listed_at
     opening = changes.group_by("property_id").agg(
         price_when_listed=changes.base_price.argmax(changes.updated_at, where=~is_later),
-        first_change=changes.base_price.argmin(changes.updated_at, where=is_later),
+        changes=changes.count(),
     )
     openings = properties.left_join(opening, "property_id")
     prices = openings.select(
         "property_id",
         effective_from=openings.created_at.cast("timestamp"),
-        # Before its first known change a listing had a price that nobody wrote down: the nearest one known.
-        base_price=ibis.coalesce(openings.price_when_listed, openings.first_change, openings.base_price),
+        # Before its first known change a listing had a price that nobody wrote down. Today's price is what it was
+        # only where no change is known.
+        base_price=openings.price_when_listed.coalesce(openings.changes.isnull().ifelse(openings.base_price, None)),
     ).union(changes.filter(is_later).select("property_id", effective_from="updated_at", base_price="base_price"))
     following = ibis.window(group_by=prices.property_id, order_by=prices.effective_from)
     prices = prices.mutate(effective_to=prices.effective_from.lead().over(following))

@@ -76,8 +76,9 @@ def decile_mape(actual: np.ndarray, predicted: np.ndarray, weight: np.ndarray | 
     """Mean over the deciles of |mean predicted - mean actual| / mean actual (as Wang, Liu and Miao 2019 compare them);
     infinite where a decile spent nothing."""
     means = deciles(actual, predicted, weight)
-    with np.errstate(divide="ignore"):
-        return float(np.mean(np.abs(means["predicted"] - means["actual"]) / means["actual"]))
+    spent, expected = means["actual"].to_numpy(), means["predicted"].to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.where(spent > 0, np.abs(expected - spent) / spent, np.inf).mean())
 
 
 def gini(actual: np.ndarray, score: np.ndarray) -> float:

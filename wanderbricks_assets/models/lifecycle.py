@@ -13,7 +13,7 @@ from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.models.gates import GATES, Verdict, refusal, verdicts
 from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model
 from wanderbricks_assets.models.registry import Candidate, ModelRegistry
-from wanderbricks_assets.partitions import LAST_3_YEARS_OF_WEEKS, WEEKLY, run_window
+from wanderbricks_assets.partitions import LAST_3_YEARS_OF_WEEKS, WEEKLY, run_window, window_of
 from wanderbricks_assets.pictures import picture
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
@@ -72,10 +72,10 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
             try:
                 evaluation = model.evaluate(tables, cutoff, settings().seed)
                 training = model.training_set(tables, cutoff)
+                fitted = model(settings().seed).fit(training)
             except CannotLearn as reason:
                 registry.refuse(run, str(reason))
                 return dg.MaterializeResult(metadata={"not trained": str(reason), **_links(run, registry)})
-            fitted = model(settings().seed).fit(training)
             version = registry.register(run, fitted, training, model.inputs(tables, cutoff), evaluation)
         return dg.MaterializeResult(
             metadata={
@@ -103,8 +103,10 @@ def _gates(model: type[Model]) -> dg.AssetChecksDefinition:
             for gate, description in GATES.items()
         ],
     )
-    def gates(registry: ModelRegistry) -> Iterator[dg.AssetCheckResult]:
-        candidate = registry.candidate(target)
+    def gates(context: dg.AssetCheckExecutionContext, registry: ModelRegistry) -> Iterator[dg.AssetCheckResult]:
+        # Run with a week, the checks judge the version of that week; run alone, the newest.
+        keys = context.partition_key_range if context.has_partition_key else None
+        candidate = registry.candidate(target, window_of(WEEKLY, keys).end if keys else None)
         for verdict in judge(target, candidate, registry):
             yield dg.AssetCheckResult(
                 check_name=verdict.gate,
@@ -160,8 +162,10 @@ def judge(target: Target, candidate: Candidate | None, registry: ModelRegistry) 
 
 
 def _check_metadata(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> dict[str, object]:
-    if candidate is None or candidate.refusal:
+    if candidate is None:
         return {"target": f"{target.sign} {target.bound:g}"}
+    if candidate.refusal:
+        return {"target": f"{target.sign} {target.bound:g}", "cutoff": str(candidate.cutoff)}
     evaluation = registry.evaluation(candidate.run_id)
     metric = evaluation.metric
     return {

@@ -115,14 +115,15 @@ class ModelRegistry(dg.ConfigurableResource):
         self._client.set_registered_model_alias(target.registered_name, CHALLENGER, version)
         return version
 
-    def candidate(self, target: Target) -> Candidate | None:
-        """The newest training by cutoff, and among those of one cutoff the last; None before the first."""
+    def candidate(self, target: Target, cutoff: datetime | None = None) -> Candidate | None:
+        """The newest training by cutoff (or that of one cutoff), and of several the last; None before the first."""
         experiment = self._client.get_experiment_by_name(target.experiment)
         if experiment is None:
             return None
         runs = self._client.search_runs(
             [experiment.experiment_id],
-            filter_string="attributes.status = 'FINISHED'",
+            filter_string="attributes.status = 'FINISHED'"
+            + (f" and tags.{CUTOFF} = '{cutoff.isoformat()}'" if cutoff else ""),
             order_by=[f"tags.{CUTOFF} DESC", "attributes.start_time DESC"],
             max_results=1,
         )

@@ -46,6 +46,15 @@ class FilesSource(dg.ConfigurableResource):
             rows = rows.filter(window.contains(rows[contract.time_column]))
         return rows
 
+    def require(self) -> None:
+        """Raise SourceError, naming them all, when required tables are missing."""
+        missing = [name for name, contract in SOURCE.items() if contract.required and not self.files(name)]
+        if missing:
+            raise SourceError(
+                f"{self.folder} has no {', '.join(missing)} (as TABLE.parquet, TABLE.csv or TABLE/date=*/*.parquet); "
+                "`wanderbricks simulate` makes a whole marketplace"
+            )
+
     def files(self, name: str, window: Window | None = None) -> list[Path]:
         """The files that hold a table; of a table in daily folders, only those of the window's days."""
         folder = Path(self.folder)

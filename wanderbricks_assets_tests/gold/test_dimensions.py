@@ -45,9 +45,9 @@ def test_each_price_is_a_version_that_ends_when_the_next_begins():
     ]
 
 
-def test_before_its_first_known_change_a_listing_had_the_nearest_price_known():
+def test_before_its_first_known_change_the_price_of_a_listing_is_unknown_not_the_later_one():
     assert property_versions(price(1, 80.0, "2023-09-01 12:30")) == [
-        (1, 80.0, "2023-06-01 00:00:00", "2023-09-01 12:30:00", False),
+        (1, None, "2023-06-01 00:00:00", "2023-09-01 12:30:00", False),
         (1, 80.0, "2023-09-01 12:30:00", None, True),
     ]
 
@@ -72,7 +72,7 @@ def test_price_histories_of_listings_do_not_mix():
     updates = [price(2, 55.0, "2023-07-01 00:00"), price(3, 1.0, "2023-07-01 00:00")]
     assert property_versions(*updates, listings=(listing(1), listing(2, "2023-06-15"))) == [
         (1, 100.0, "2023-06-01 00:00:00", None, True),
-        (2, 55.0, "2023-06-15 00:00:00", "2023-07-01 00:00:00", False),
+        (2, None, "2023-06-15 00:00:00", "2023-07-01 00:00:00", False),
         (2, 55.0, "2023-07-01 00:00:00", None, True),
     ]
 
