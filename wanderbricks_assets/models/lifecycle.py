@@ -107,12 +107,13 @@ def _gates(model: type[Model]) -> dg.AssetChecksDefinition:
         # Run with a week, the checks judge the version of that week; run alone, the newest.
         keys = context.partition_key_range if context.has_partition_key else None
         candidate = registry.candidate(target, window_of(WEEKLY, keys).end if keys else None)
+        metadata = _check_metadata(target, candidate, registry)
         for verdict in judge(target, candidate, registry):
             yield dg.AssetCheckResult(
                 check_name=verdict.gate,
                 passed=verdict.passed,
                 description=verdict.reason,
-                metadata=_check_metadata(target, candidate, registry),
+                metadata=metadata,
             )
 
     return gates

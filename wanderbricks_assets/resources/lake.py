@@ -88,12 +88,12 @@ class Lake(dg.ConfigurableResource):
         uri = self._uri(contract.name)
         if window is None:
             write_deltalake(uri, arrow, mode="overwrite", schema_mode="overwrite")
-        elif self._open(contract.name) is None:
-            with suppress(DeltaError):  # another process may have created it a moment ago: then it is there
+            return
+        if self._open(contract.name) is None:
+            # Another process may have created it a moment ago; if it cannot be created, the write below says why.
+            with suppress(DeltaError):
                 DeltaTable.create(uri, schema=arrow.schema, mode="error", partition_by=[MONTH])
-            self._commit(contract, arrow, window)
-        else:
-            write_deltalake(uri, arrow, mode="overwrite", predicate=_predicate(contract, window), partition_by=[MONTH])
+        write_deltalake(uri, arrow, mode="overwrite", predicate=_predicate(contract, window), partition_by=[MONTH])
 
     def _files(self, contract: Contract, window: Window | None) -> list[str]:
         table = self._open(contract.name)
