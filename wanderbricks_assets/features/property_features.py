@@ -9,6 +9,12 @@ from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window, add_days
 
 OCCUPANCY_NIGHTS = 30
+# What happened to a listing on a day, as sums.
+_SUMS = {
+    **dict.fromkeys(("made_in_7_days", "made_7_days_before", "made_30_days_before", "nights_sold"), "int64"),
+    "stars": "decimal(18, 2)",
+    **dict.fromkeys(("reviews", "photos"), "int64"),
+}
 
 
 def property_features(
@@ -21,21 +27,26 @@ def property_features(
 ) -> Table:
     """One row per listing and day of the window on which it was listed."""
     listings = _listings(dim_property, dim_destination, days)
-    rows = _add(listings, _bookings_made(fact_booking_history, days))
-    rows = _add(rows, _nights_sold(fact_booking_history, days))
-    rows = _add(rows, _ratings(reviews, listings, days))
-    rows = _add(rows, _photos(property_images, listings, days))
+    happened = _summed(
+        _bookings_made(fact_booking_history, days),
+        _nights_sold(fact_booking_history, days),
+        _ratings(reviews, listings, days),
+        _photos(property_images, listings, days),
+    )
+    rows = listings.left_join(happened, ["property_id", "feature_date"])
+    rows = rows.drop("property_id_right", "feature_date_right")
+    rows = rows.mutate(**{name: rows[name].fill_null(0) for name in _SUMS})
     by_time = ibis.cumulative_window(group_by=rows.property_id, order_by=rows.feature_date)
-    rated = rows.reviews.fill_null(0).sum().over(by_time)
+    rated = rows.reviews.sum().over(by_time)
     others = ibis.window(group_by=[rows.destination_id, rows.property_type, rows.feature_date])
     prices, priced = exact(rows.base_price).sum().over(others), rows.base_price.count().over(others)
     return rows.mutate(
-        bookings_lag_7d=rows.made_7_days_before.fill_null(0),
-        bookings_lag_30d=rows.made_30_days_before.fill_null(0),
-        bookings_ma_7d=rows.made_in_7_days.fill_null(0) / 7,
-        occupancy_30d=rows.nights_sold.fill_null(0) / OCCUPANCY_NIGHTS,
-        rating=rows.stars.fill_null(0).sum().over(by_time).cast("float64") / rated.nullif(0),
-        photos_count=rows.photos.fill_null(0).sum().over(by_time),
+        bookings_lag_7d=rows.made_7_days_before,
+        bookings_lag_30d=rows.made_30_days_before,
+        bookings_ma_7d=rows.made_in_7_days / 7,
+        occupancy_30d=rows.nights_sold / OCCUPANCY_NIGHTS,
+        rating=rows.stars.sum().over(by_time).cast("float64") / rated.nullif(0),
+        photos_count=rows.photos.sum().over(by_time),
         competitor_price=(prices.cast("float64") - rows.base_price) / (priced - 1).nullif(0),
         available_at=rows.feature_date.cast("timestamp") + ibis.interval(days=1),
     )
@@ -111,6 +122,11 @@ def _on_first_listed_day(rows: Table, listings: Table, days: Window) -> Table:
     return rows.mutate(feature_date=ibis.greatest(rows.day, rows.begun))
 
 
-def _add(rows: Table, more: Table) -> Table:
-    key = ["property_id", "feature_date"]
-    return rows.left_join(more, key).drop(*(f"{name}_right" for name in key))
+def _summed(*parts: Table) -> Table:
+    """The sums of all parts by listing and day: one join to the listings instead of one for each part."""
+    columns = ("property_id", "feature_date", *_SUMS)
+    nothing = {name: ibis.literal(0) for name in _SUMS}
+    wide = [part.mutate(**{k: v for k, v in nothing.items() if k not in part.columns}) for part in parts]
+    first, *others = (part.select(columns).cast(_SUMS) for part in wide)
+    rows = first.union(*others)
+    return rows.group_by("property_id", "feature_date").agg(**{name: rows[name].sum() for name in _SUMS})
