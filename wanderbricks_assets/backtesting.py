@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.backtest import backtest, origins_from
+from wanderbricks_assets.plain import plain
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
@@ -25,10 +26,11 @@ class BacktestResult:
     rows: pd.DataFrame
 
     def as_json(self) -> dict[str, object]:
+        """Plain JSON: a number that is not finite is null."""
         return {
             "model": self.model,
             "origins": [origin.isoformat() for origin in self.origins],
-            "rows": self.rows.to_dict("records"),
+            "rows": plain(self.rows.to_dict("records")),
         }
 
 

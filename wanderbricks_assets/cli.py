@@ -212,17 +212,18 @@ def _materialize(settings: Settings, moment: datetime) -> int:
         console.print(f"[red]could not run[/red] {step}: {error}")
     if outcome.broken:
         return COULD_NOT_RUN
-    failed = [row for row in _scoreboard(floors=False) if not row.passed]
+    failed = [row for row in _scoreboard(floors=False, moment=moment) if not row.passed]
     for row in failed:
         console.print(f"[red]gate failed[/red] {row.model}: {row.reason}")
     return GATE_FAILED if failed else 0
 
 
-def _scoreboard(floors: bool = True):
+def _scoreboard(floors: bool = True, moment: datetime | None = None):
     from wanderbricks_assets.definitions import defs
     from wanderbricks_assets.scoreboard import scoreboard_rows
 
-    return scoreboard_rows(**{name: defs.resources[name] for name in ("registry", "lake", "source")}, floors=floors)
+    place = {name: defs.resources[name] for name in ("registry", "lake", "source")}
+    return scoreboard_rows(**place, floors=floors, moment=moment)
 
 
 def _settings(home: Path | None, **given) -> Settings:

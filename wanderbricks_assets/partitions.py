@@ -30,6 +30,11 @@ LAST_3_YEARS_OF_WEEKS = dg.TimeWindowPartitionMapping(start_offset=-3 * 52)
 SINCE_THE_BEGINNING = dg.TimeWindowPartitionMapping(start_offset=-30 * 365)
 
 
+def ended(partitions: dg.TimeWindowPartitionsDefinition, moment: datetime) -> list[str]:
+    """The partitions that have ended by a moment (naive UTC), oldest first."""
+    return list(partitions.get_partition_keys(current_time=moment.replace(tzinfo=UTC)))
+
+
 def run_window(context: dg.AssetExecutionContext) -> Window:
     """The time that this run covers for its asset."""
     return window_of(context.assets_def.partitions_def, context.partition_key_range)

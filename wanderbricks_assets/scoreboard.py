@@ -1,12 +1,16 @@
 """How good each model is, in one row: its metric against target, naive baseline and, in simulation, the floor."""
 
-import math
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import ClassVar
+
+import dagster as dg
 
 from wanderbricks_assets.floors import floor
 from wanderbricks_assets.models.lifecycle import judge
-from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.models.registry import Candidate, ModelRegistry
+from wanderbricks_assets.partitions import WEEKLY, ended, window_of
+from wanderbricks_assets.plain import plain
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.targets import TARGETS, Target
@@ -39,7 +43,7 @@ class Row:
 
     def as_json(self) -> dict[str, object]:
         """Plain JSON: a number that is not finite is null."""
-        return {name: value if _is_plain(value) else None for name, value in asdict(self).items()}
+        return plain(asdict(self))
 
     def cells(self) -> list[str]:
         interval = f"{self.lower:.4g} to {self.upper:.4g}" if self.value is not None else ""
@@ -59,19 +63,22 @@ class Row:
         ]
 
 
-def _is_plain(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+def scoreboard_rows(
+    registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool = True, moment: datetime | None = None
+) -> list[Row]:
+    """One row per model of the mission, trained or not, as it stands or as it stood at a moment.
+
+    Floors are left out unless asked for: they read the truth.
+    """
+    return [_row(target, registry, lake, source, floors, moment) for target in TARGETS.values()]
 
 
-def scoreboard_rows(registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool = True) -> list[Row]:
-    """One row per model of the mission, trained or not. Floors are left out unless asked for: they read the truth."""
-    return [_row(target, registry, lake, source, floors) for target in TARGETS.values()]
-
-
-def _row(target: Target, registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool) -> Row:
-    candidate = registry.candidate(target)
+def _row(
+    target: Target, registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool, moment: datetime | None
+) -> Row:
+    candidate = registry.candidate(target) if moment is None else _candidate_at(moment, target, registry)
     failed = [verdict for verdict in judge(target, candidate, registry) if not verdict.passed]
-    serving = registry.serving_version(target)
+    serving = registry.serving_version(target, moment)
     evaluation = registry.evaluation(candidate.run_id) if candidate and candidate.version else None
     return Row(
         model=target.model,
@@ -88,3 +95,11 @@ def _row(target: Target, registry: ModelRegistry, lake: Lake, source: FilesSourc
         as_of=candidate.cutoff.date().isoformat() if candidate else None,
         reason="; ".join(dict.fromkeys(verdict.reason for verdict in failed)) or None,
     )
+
+
+def _candidate_at(moment: datetime, target: Target, registry: ModelRegistry) -> Candidate | None:
+    """The training of the newest week that had ended."""
+    weeks = ended(WEEKLY, moment)
+    if not weeks:
+        return None
+    return registry.candidate(target, window_of(WEEKLY, dg.PartitionKeyRange(weeks[-1], weeks[-1])).end)

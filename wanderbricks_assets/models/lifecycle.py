@@ -150,12 +150,12 @@ def _promotion(model: type[Model]) -> dg.AssetsDefinition:
 
 
 def judge(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> list[Verdict]:
-    """The verdicts on a candidate, against the version that serves now."""
+    """The verdicts on a candidate, against the version that serves; of a past week, the one that served then."""
     if candidate is None:
         return refusal("nothing was trained yet")
     if candidate.refusal:
         return refusal(candidate.refusal)
-    serving = registry.serving_version(target)
+    serving = registry.serving_version(target, candidate.cutoff)
     champion: Evaluation | None = None
     if serving is not None and serving != candidate.version:
         champion = registry.evaluation(registry.run_of(target, serving))

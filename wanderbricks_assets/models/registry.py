@@ -140,34 +140,44 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def evaluation(self, run_id: str) -> Evaluation:
         """The evaluation that a training run logged."""
-        folder = Path(self._mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=_EVALUATION))
-        summary = json.loads((folder / "summary.json").read_text())
-        return Evaluation(
-            metric=Interval(**summary["metric"]),
-            baseline=summary["baseline"],
-            calibration=Calibration(**summary["calibration"]),
-            metrics=summary["metrics"],
-            rows=pd.read_parquet(folder / "rows.parquet"),
-            losses=pd.read_parquet(folder / "losses.parquet")["loss"],
-        )
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{_EVALUATION}", dst_path=place))
+            summary = json.loads((folder / "summary.json").read_text())
+            return Evaluation(
+                metric=Interval(**summary["metric"]),
+                baseline=summary["baseline"],
+                calibration=Calibration(**summary["calibration"]),
+                metrics=summary["metrics"],
+                rows=pd.read_parquet(folder / "rows.parquet"),
+                losses=pd.read_parquet(folder / "losses.parquet")["loss"],
+            )
 
     def champion(self, target: Target, moment: datetime | None = None) -> Champion | None:
-        """The version that serves; at a past moment, the newest promoted one that had seen nothing later than it."""
+        """The version that serves, or served at a past moment, ready to predict."""
+        version = self.serving_version(target, moment)
+        if version is None:
+            return None
+        tags = self._client.get_model_version(target.registered_name, version).tags
+        return Champion(version, datetime.fromisoformat(tags[CUTOFF]), self._load(target, version))
+
+    def serving_version(self, target: Target, moment: datetime | None = None) -> str | None:
+        """The version under the alias of the target's stage.
+
+        At a past moment, the newest promoted version that had seen nothing later than it: the alias's, if that is one.
+        """
+        serving = self._under_alias(target)
+        if moment is None:
+            return serving
         promoted = [
             version
             for version in self._versions(target)
-            if version.tags.get(PROMOTED) and (moment is None or _cutoff(version) <= moment)
+            if version.tags.get(PROMOTED) and datetime.fromisoformat(version.tags[CUTOFF]) <= moment
         ]
-        if not promoted:
-            return None
-        # With no moment the alias decides; a past moment is answered from the record of promotions.
-        newest = max(promoted, key=lambda version: (_cutoff(version), int(version.version)))
-        serving = self.serving_version(target)
+        newest = max(promoted, key=lambda version: (version.tags[CUTOFF], int(version.version)), default=None)
         chosen = next((version for version in promoted if str(version.version) == serving), newest)
-        return Champion(str(chosen.version), _cutoff(chosen), self._load(target, str(chosen.version)))
+        return str(chosen.version) if chosen else None
 
-    def serving_version(self, target: Target) -> str | None:
-        """The version under the alias of the target's stage."""
+    def _under_alias(self, target: Target) -> str | None:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -251,10 +261,6 @@ class ModelRegistry(dg.ConfigurableResource):
             # Features are complete by contract; MLflow cannot know that and asks for it in every run.
             warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
         return mlflow
-
-
-def _cutoff(version: ModelVersion) -> datetime:
-    return datetime.fromisoformat(version.tags[CUTOFF])
 
 
 def _without_nested(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The lifecycle with a real Dagster, a real MLflow on SQLite and a model small enough to be fitted in no time."""
 
 import json
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,7 @@ import pytest
 
 from wanderbricks_assets.models import all as all_models
 from wanderbricks_assets.models.gates import GATES, MEETS_TARGET
-from wanderbricks_assets.models.lifecycle import lifecycle
+from wanderbricks_assets.models.lifecycle import judge, lifecycle
 from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Interval, Model
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
@@ -185,6 +186,25 @@ def test_a_past_day_is_predicted_by_what_had_been_trained_by_then(pipeline):
     assert champion(TARGET, datetime(2024, 1, 29)).version == "2"
     assert champion(TARGET, datetime(2024, 1, 28)).version == "1"
     assert champion(TARGET, datetime(2024, 1, 14)) is None
+
+
+def test_a_past_week_is_judged_against_what_served_then_not_against_what_came_later(pipeline, monkeypatch):
+    monkeypatch.setattr(MeanRevenue, "mape", 0.12)
+    pipeline.train(FIRST_WEEK)
+    monkeypatch.setattr(MeanRevenue, "mape", 0.05)
+    pipeline.train(THIRD_WEEK)
+    first = pipeline.registry.candidate(TARGET, datetime(2024, 1, 15))
+    assert all(verdict.passed for verdict in judge(TARGET, first, pipeline.registry))
+    assert pipeline.registry.serving_version(TARGET, datetime(2024, 1, 15)) == "1"
+    assert pipeline.registry.serving_version(TARGET) == "2"
+
+
+def test_reading_an_evaluation_leaves_no_files_behind(pipeline, tmp_path, monkeypatch):
+    pipeline.train(FIRST_WEEK)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    pipeline.registry.evaluation(pipeline.registry.candidate(TARGET).run_id)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_training_an_older_week_later_does_not_become_the_candidate(pipeline):
