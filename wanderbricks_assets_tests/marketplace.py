@@ -161,7 +161,7 @@ def random_marketplace(seed: int = 0, bookings: int = 120, events: int = 900) ->
             {"country": "Portugal", "country_code": "PT", "continent": "Europe"},
             {"country": "France", "country_code": "FR", "continent": "Europe"},
         ],
-        "hosts": [{"host_id": 101, "name": "Ana", "rating": 4.5}, {"host_id": 102, "name": "Rui"}],
+        "hosts": [{"host_id": key, "name": f"Host {key}", "rating": 4.5} for key in range(101, 108)],
         "users": [
             user(key, f"2023-0{1 + key % 9}-01 12:00", country=["Portugal", "Japan"][key % 2]) for key in range(1, 10)
         ],
@@ -214,6 +214,7 @@ def random_marketplace(seed: int = 0, bookings: int = 120, events: int = 900) ->
         )
         for seen in views[::2]
     ]
+    tables["users"].append(dict(tables["users"][3]))
     for rows in (made, changes, paid, reviews, views, clicks):
         rows += [dict(row) for row in rows[:: max(len(rows) // 7, 1)]]
     made.append(made[5] | {"total_amount": made[5]["total_amount"] + 11})

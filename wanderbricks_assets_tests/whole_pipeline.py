@@ -10,6 +10,7 @@ from wanderbricks_assets.features.engagement_features import engagement_features
 from wanderbricks_assets.features.property_features import property_features
 from wanderbricks_assets.features.user_features import user_features
 from wanderbricks_assets.gold import bookings, dimensions
+from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.engagement import fact_property_engagement
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
@@ -30,7 +31,8 @@ EVER = Window(datetime.fromisoformat("1900-01-01"), datetime.fromisoformat("2100
 
 def compute_dimensions(lake: Lake, source: FilesSource) -> None:
     read = source.read
-    lake.replace("dim_property", dimensions.dim_property(read("properties"), read("property_updates")))
+    known = {name: accepted(name, read(name)) for name in ("destinations", "hosts")}
+    lake.replace("dim_property", dimensions.dim_property(read("properties"), read("property_updates"), known))
     lake.replace("dim_destination", dimensions.dim_destination(read("destinations"), read("countries")))
     seen_at = read("bookings").created_at.max().to_pyarrow().as_py()
     lake.replace("dim_user", dimensions.dim_user(read("users"), lake.read("dim_user"), seen_at))

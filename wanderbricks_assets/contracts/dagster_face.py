@@ -7,11 +7,6 @@ import dagster as dg
 from wanderbricks_assets.contracts.contract import Column, Contract
 
 DATA_TEAM = "team:data-platform"
-OWNERS = {
-    "revenue": "team:revenue",
-    "marketing": "team:marketing",
-    "customer": "team:customer",
-}
 
 
 def described(

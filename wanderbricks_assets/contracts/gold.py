@@ -150,16 +150,28 @@ FACT_PROPERTY_ENGAGEMENT = table(
     key="property_id engagement_date",
     time_column="engagement_date",
 )
-QUARANTINE = table(
-    "quarantine",
-    "Source rows that were not believed, each with the reason; nothing is dropped in silence.",
-    C("source_table", "string", nullable=False),
-    C("event_time", "timestamp", "the row's own time", nullable=False),
+_QUARANTINED = (
     C("reason", "string", nullable=False),
     C("row_key", "string", "the row's key, written out", nullable=False),
     C("row", "string", "the whole row as JSON", nullable=False),
+    C("copies", "int64", "how many such rows were not believed", "rows", False),
+)
+QUARANTINE = table(
+    "quarantine",
+    "Events of the source that were not believed, each with the reason; nothing is dropped in silence.",
+    C("source_table", "string", nullable=False),
+    C("event_time", "timestamp", "the row's own time", nullable=False),
+    *_QUARANTINED,
     key="source_table event_time reason row_key row",
     time_column="event_time",
+)
+QUARANTINE_WITHOUT_DAY = table(
+    "quarantine_without_day",
+    "Source rows that were not believed and belong to no day, as the source stands: rows of tables that it rewrites "
+    "whole, such as users and properties, and events whose time is missing.",
+    C("source_table", "string", nullable=False),
+    *_QUARANTINED,
+    key="source_table reason row_key row",
 )
 
 GOLD: dict[str, Contract] = {
@@ -175,5 +187,6 @@ GOLD: dict[str, Contract] = {
         FACT_BOOKING_DAILY,
         FACT_PROPERTY_ENGAGEMENT,
         QUARANTINE,
+        QUARANTINE_WITHOUT_DAY,
     )
 }

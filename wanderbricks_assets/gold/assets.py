@@ -6,24 +6,27 @@ import dagster as dg
 
 from wanderbricks_assets.contracts import gold as contracts
 from wanderbricks_assets.contracts.dagster_face import described
+from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.gold import bookings as booking_tables
 from wanderbricks_assets.gold import dimensions
 from wanderbricks_assets.gold import engagement as engagement_tables
-from wanderbricks_assets.gold.cleaning import accepted, rejected
+from wanderbricks_assets.gold.cleaning import accepted, rejected, rejected_without_day
 from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_window
 from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
 
 DAILY_TABLE = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
 LONGEST_LEAD_YEARS = 3  # a stay further ahead is a slip of the pen, and no reason for a calendar of centuries
 SAME_DAY = dg.AssetIn(partition_mapping=SAME_TIME)
 RECENT_YEARS = dg.AssetIn(partition_mapping=LAST_3_YEARS)
-QUARANTINED = ("booking_updates", "payments", "page_views", "clickstream", "reviews", "property_updates")
+QUARANTINED = tuple(name for name, contract in SOURCE.items() if contract.time_column and name != "bookings")
 
 
 @dg.asset(**described(contracts.DIM_PROPERTY, "gold"))
-def dim_property(properties: Table, property_updates: Table) -> Table:
-    return dimensions.dim_property(properties, property_updates)
+def dim_property(properties: Table, property_updates: Table, destinations: Table, hosts: Table) -> Table:
+    known = {"destinations": accepted("destinations", destinations), "hosts": accepted("hosts", hosts)}
+    return dimensions.dim_property(properties, property_updates, known)
 
 
 @dg.asset(**described(contracts.DIM_USER, "gold"))
@@ -38,8 +41,8 @@ def dim_destination(destinations: Table, countries: Table) -> Table:
 
 
 @dg.asset(**described(contracts.DIM_HOST, "gold"))
-def dim_host(hosts: Table, properties: Table) -> Table:
-    return dimensions.dim_host(hosts, properties)
+def dim_host(hosts: Table, dim_property: Table) -> Table:
+    return dimensions.dim_host(hosts, dim_property)
 
 
 @dg.asset(**described(contracts.DIM_DATE, "gold"))
@@ -123,3 +126,9 @@ def quarantine(context: dg.AssetExecutionContext, bookings: Table, **sources: Ta
     known = {"bookings": accepted("bookings", bookings)}
     first, *others = (rejected(name, rows, known) for name, rows in tables.items())
     return first.union(*others)
+
+
+@dg.asset(**described(contracts.QUARANTINE_WITHOUT_DAY, "gold"), deps=list(SOURCE))
+def quarantine_without_day(source: FilesSource) -> Table:
+    """Reads the tables whole: an input that is cut by time would leave out the rows that have none."""
+    return rejected_without_day({name: source.read(name) for name in SOURCE})

@@ -18,7 +18,8 @@ def judged(name: str, rows: Table, known: Mapping[str, Table] | None = None) -> 
     `known` holds the tables that references are checked against, by name (those of the contract that are not in it are
     not checked). An event cannot refer to one that comes later: a day would be judged otherwise once more is known.
     Keys are compared within the day of the row: a row delivered twice carries the same time, and looking for its twin
-    in all of history would cost the history every day.
+    in all of history would cost the history every day. A table without days is compared whole. A reference into an
+    optional table that the source does not have says nothing against a row.
     """
     contract = SOURCE[name]
     reasons = [_broken_column(rows, column) for column in contract.columns]
@@ -44,13 +45,28 @@ def rejected(name: str, rows: Table, known: Mapping[str, Table] | None = None) -
     """The rows that are not, in the columns of the quarantine table."""
     contract = SOURCE[name]
     rows = judged(name, rows, known).filter(ibis._[REASON].notnull())
-    return rows.select(
+    event_time = rows[contract.time_column].cast("timestamp") if contract.time_column else ibis.null("timestamp")
+    rows = rows.select(
         source_table=ibis.literal(name),
-        event_time=rows[contract.time_column].cast("timestamp"),
+        event_time=event_time,
         reason=rows[REASON],
         row_key=ibis.literal("/").join([rows[key].cast("string").fill_null("null") for key in contract.key]),
         row=ibis.struct({column.name: rows[column.name] for column in contract.columns}).cast("json").cast("string"),
-    ).distinct()
+    )
+    return rows.group_by(rows.columns).agg(copies=rows.count())
+
+
+def rejected_without_day(tables: Mapping[str, Table]) -> Table:
+    """The rows that are not believed and belong to no day, of all tables of the source: those of tables that it keeps
+    as they stand (users, properties, ...), and events without a time."""
+    known = {name: accepted(name, tables[name]) for name in ("users", "hosts", "destinations", "amenities")}
+    known["properties"] = accepted("properties", tables["properties"], known)
+    found = []
+    for name, rows in tables.items():
+        time_column = SOURCE[name].time_column
+        found.append(rejected(name, rows.filter(rows[time_column].isnull()) if time_column else rows, known))
+    first, *others = found
+    return first.union(*others)
 
 
 def _broken_column(rows: Table, column: Column) -> ibis.ir.StringValue | None:
@@ -70,24 +86,28 @@ def _broken_column(rows: Table, column: Column) -> ibis.ir.StringValue | None:
 def _judge_reference(rows: Table, contract: Contract, column: Column, known: Mapping[str, Table]) -> Table:
     name, key = column.references.split(".")
     there, time_column = known[name], SOURCE[name].time_column
+    is_there = None if SOURCE[name].required else there.count().as_scalar() > 0
     since = there[time_column].min() if time_column else there.count()
     there = there.group_by(_key=there[key]).agg(_since=since)
     rows = rows.left_join(there, rows[column.name] == there._key)
     is_unknown = rows._since.isnull()
     if time_column:
         is_unknown |= rows._since > rows[contract.time_column]
+    if is_there is not None:
+        is_unknown &= is_there
     reason = (rows[column.name].notnull() & is_unknown).ifelse(f"{column.name} is not in {name}", None)
     return rows.mutate(**{REASON: rows[REASON].coalesce(reason)}).drop("_key", "_since")
 
 
 def _keep_one(rows: Table, contract: Contract, key: tuple[str, ...], reason: str) -> Table:
-    """Give the reason to all but one of the believed rows of a key and day.
+    """Give the reason to all but one of the believed rows of a key, in a table with days of a key and day.
 
     The one is the last by the contract's key and then by content, so the choice does not depend on the order of files.
     """
     content = [*contract.key, *(name for name in contract.schema.names if name not in contract.key)]
+    day = [rows[contract.time_column].date()] if contract.time_column else []
     order = ibis.window(
-        group_by=[rows[REASON].isnull(), rows[contract.time_column].date(), *(rows[column] for column in key)],
+        group_by=[rows[REASON].isnull(), *day, *(rows[column] for column in key)],
         order_by=[rows[name].desc() for name in content if name not in key and not rows[name].type().is_struct()],
     )
     is_extra = rows[REASON].isnull() & (ibis.row_number().over(order) > 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from wanderbricks_assets.gold.cleaning import accepted
@@ -12,8 +12,12 @@ _LISTING = ("property_id", "host_id", "destination_id", "title", "description", 
 _GUEST = ("country", "user_type", "is_business")
 
 
-def dim_property(properties: Table, property_updates: Table) -> Table:
-    """One row per listing and price. Without a history of prices a listing has one version, from its first day on."""
+def dim_property(properties: Table, property_updates: Table, known: Mapping[str, Table] | None = None) -> Table:
+    """One row per listing and price. Without a history of prices a listing has one version, from its first day on.
+
+    `known` holds the believed destinations and hosts: a listing that names another one is quarantined.
+    """
+    properties = accepted("properties", properties, known)
     listed = properties.select("property_id", listed_at=properties.created_at.cast("timestamp"))
     changes = accepted("property_updates", property_updates).join(listed, "property_id")
     is_later = changes.updated_at > changes.listed_at
@@ -46,6 +50,7 @@ def dim_user(users: Table, previous: Table, seen_at: datetime | None) -> Table:
     A guest whose attributes differ from the current version gets a new one from `seen_at` on; the old one ends there.
     Of two changes seen at the same moment the second replaces the first.
     """
+    users = accepted("users", users)
     current = previous.filter(previous.is_current)
     new = users.anti_join(current, "user_id").select(
         "user_id",
@@ -75,12 +80,14 @@ def dim_user(users: Table, previous: Table, seen_at: datetime | None) -> Table:
 
 
 def dim_destination(destinations: Table, countries: Table) -> Table:
-    return destinations.left_join(countries, "country").drop("country_right")
+    places = accepted("destinations", destinations)
+    return places.left_join(accepted("countries", countries), "country").drop("country_right")
 
 
-def dim_host(hosts: Table, properties: Table) -> Table:
-    listings = properties.group_by("host_id").agg(property_count=properties.count())
-    rows = hosts.left_join(listings, "host_id").drop("host_id_right")
+def dim_host(hosts: Table, dim_property: Table) -> Table:
+    current = dim_property.filter(dim_property.is_current)
+    listings = current.group_by("host_id").agg(property_count=current.count())
+    rows = accepted("hosts", hosts).left_join(listings, "host_id").drop("host_id_right")
     return rows.mutate(property_count=rows.property_count.fill_null(0))
 
 

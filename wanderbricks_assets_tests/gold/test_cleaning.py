@@ -6,19 +6,24 @@ from itertools import permutations
 import ibis
 import pytest
 
-from wanderbricks_assets.contracts.gold import QUARANTINE
-from wanderbricks_assets.gold.cleaning import REASON, accepted, judged, rejected
+from wanderbricks_assets.contracts.gold import DIM_USER, QUARANTINE, QUARANTINE_WITHOUT_DAY
+from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.gold import dimensions
+from wanderbricks_assets.gold.cleaning import REASON, accepted, judged, rejected, rejected_without_day
 from wanderbricks_assets_tests.marketplace import (
     at,
     booking,
     click,
     frame,
+    listing,
     memory,
     payment,
     random_marketplace,
     review,
     source_table,
+    table_of,
     update,
+    user,
     view,
 )
 
@@ -158,6 +163,77 @@ def test_a_quarantined_row_carries_its_reason_its_key_and_all_of_itself():
     }
 
 
+PLACES = [{"destination_id": key, "destination": f"Place {key}", "country": f"Land {key}"} for key in range(1, 13)]
+STANDING = {
+    "users": ([user(key) for key in range(1, 13)], {"country": "Japan"}),
+    "hosts": ([{"host_id": key, "name": f"Host {key}", "rating": 4.5} for key in range(1, 13)], {"rating": 3.0}),
+    "destinations": (PLACES, {"country": "Land 1"}),
+    "countries": (
+        [{"country": f"Land {key}", "country_code": "PT", "continent": "Europe"} for key in range(1, 13)],
+        {"continent": "Asia"},
+    ),
+    "properties": ([listing(key, host_id=key, destination_id=key) for key in range(1, 13)], {"base_price": 7.0}),
+}
+
+
+def standing(**more: dict) -> dict[str, ibis.Table]:
+    """A source of a dozen rows in each table that it keeps as it stands, and the rows given, table by table."""
+    rows = {name: [*some, *more.pop(name, [])] for name, (some, _) in STANDING.items()} | more
+    return {name: source_table(name, *rows.get(name, [])) for name in SOURCE}
+
+
+def told_without_day(**more: list[dict]) -> list[tuple]:
+    rows = QUARANTINE_WITHOUT_DAY.conform(rejected_without_day(standing(**more))).to_pyarrow().to_pylist()
+    return sorted((row["source_table"], row["row_key"], row["reason"], row["copies"]) for row in rows)
+
+
+def dimension_of(name: str, tables: dict[str, ibis.Table]) -> ibis.Table:
+    listings = dimensions.dim_property(tables["properties"], tables["property_updates"], tables)
+    return {
+        "users": lambda: dimensions.dim_user(tables["users"], table_of(DIM_USER), at("2024-01-10")),
+        "hosts": lambda: dimensions.dim_host(tables["hosts"], listings),
+        "destinations": lambda: dimensions.dim_destination(tables["destinations"], tables["countries"]),
+        "countries": lambda: dimensions.dim_destination(tables["destinations"], tables["countries"]),
+        "properties": lambda: listings,
+    }[name]()
+
+
+@pytest.mark.parametrize("name", STANDING)
+def test_a_key_that_stands_twice_makes_one_row_of_the_dimension_and_one_of_the_quarantine(name: str):
+    rows, change = STANDING[name]
+    again = {name: [rows[4] | change]}
+    assert dimension_of(name, standing(**again)).count().to_pyarrow().as_py() == 12
+    key = SOURCE[name].key[0]
+    assert told_without_day(**again) == [(name, str(rows[4][key]), f"{key} repeated", 1)]
+
+
+def test_a_source_without_faults_has_nothing_in_quarantine():
+    assert told_without_day() == []
+
+
+def test_standing_rows_without_a_key_or_of_nothing_known_are_told_and_a_row_that_stands_often_is_counted():
+    assert told_without_day(
+        users=[user(None)] * 3,
+        properties=[listing(20, host_id=1, destination_id=99), listing(21, host_id=99, destination_id=1)],
+        property_images=[{"image_id": 1, "property_id": 1}] * 5 + [{"image_id": 2, "property_id": 20}],
+        customer_support_logs=[{"ticket_id": "t", "user_id": 1, "messages": [{"message": "help"}]}] * 2,
+    ) == [
+        ("customer_support_logs", "t", "ticket_id repeated", 1),
+        ("properties", "20", "destination_id is not in destinations", 1),
+        ("properties", "21", "host_id is not in hosts", 1),
+        ("property_images", "1", "image_id repeated", 4),
+        ("property_images", "2", "property_id is not in properties", 1),
+        ("users", "null", "user_id is null", 3),
+    ]
+
+
+def test_an_event_without_a_time_belongs_to_no_day_and_is_told():
+    timeless = booking(2) | {"created_at": None}
+    assert told_without_day(bookings=[booking(1), timeless], page_views=[view(1, "2024-01-01 10:00")]) == [
+        ("bookings", "2", "created_at is null", 1)
+    ]
+
+
 @pytest.mark.parametrize(
     "name", ["bookings", "booking_updates", "payments", "page_views", "clickstream", "reviews", "property_updates"]
 )
@@ -176,6 +252,7 @@ def test_accepted_and_rejected_rows_are_all_rows(name: str):
     told = frame(rejected(name, rows, known), QUARANTINE)
     different = verdicts.filter(verdicts[REASON].notnull()).distinct().count().to_pyarrow().as_py()
     assert len(told) == different
+    assert told.copies.sum() == count["bad"]
     if name != "property_updates":
         assert len(told) > 0
 

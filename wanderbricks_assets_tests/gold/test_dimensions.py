@@ -27,6 +27,11 @@ def property_versions(*updates: dict, listings: tuple[dict, ...] = (listing(1, "
     return [(row["property_id"], row["base_price"], *life(row)) for row in rows]
 
 
+def versions_of(*rows: dict, known: dict[str, ibis.Table] | None = None) -> ibis.Table:
+    made = dim_property(source_table("properties", *rows), source_table("property_updates"), known)
+    return DIM_PROPERTY.conform(made)
+
+
 def life(row: dict) -> tuple[str, str | None, bool]:
     end = row["effective_to"]
     return str(row["effective_from"]), str(end) if end else None, row["is_current"]
@@ -78,10 +83,20 @@ def test_price_histories_of_listings_do_not_mix():
 
 
 def test_every_version_carries_the_columns_of_the_listing():
-    rows = dim_property(source_table("properties", listing(1)), source_table("property_updates"))
-    [row] = DIM_PROPERTY.conform(rows).to_pyarrow().to_pylist()
+    [row] = versions_of(listing(1)).to_pyarrow().to_pylist()
     assert (row["host_id"], row["destination_id"], row["max_guests"], row["bedrooms"]) == (101, 1, 4, 2)
     assert (row["latitude"], row["longitude"], row["created_at"]) == (38.5, -9.25, day("2023-06-01"))
+
+
+def test_a_listing_in_a_place_or_of_a_host_that_nobody_knows_is_not_believed():
+    known = {
+        "destinations": source_table("destinations", {"destination_id": 1, "destination": "Lisbon"}),
+        "hosts": source_table("hosts", {"host_id": 101, "name": "Ana"}),
+    }
+    rows = [listing(1), listing(2), listing(3, host_id=101, destination_id=9), listing(4, host_id=None)]
+    assert sorted(versions_of(*rows, known=known).property_id.to_pyarrow().to_pylist()) == [1, 4]
+    without_hosts = known | {"hosts": source_table("hosts")}
+    assert sorted(versions_of(*rows, known=without_hosts).property_id.to_pyarrow().to_pylist()) == [1, 2, 4]
 
 
 def users_after(previous: ibis.Table, seen_at: str, *rows: dict) -> ibis.Table:
@@ -170,7 +185,7 @@ def test_a_place_has_its_country_code_and_one_in_an_unknown_country_has_none():
 
 def test_a_host_counts_listings_and_one_without_has_zero():
     hosts = source_table("hosts", {"host_id": 101, "name": "Ana"}, {"host_id": 5, "name": "Rui"})
-    rows = dim_host(hosts, source_table("properties", listing(1), listing(2, host_id=101), listing(3)))
+    rows = dim_host(hosts, versions_of(listing(1), listing(2, host_id=101), listing(3)))
     found = DIM_HOST.conform(rows).order_by("host_id").to_pyarrow().to_pylist()
     assert [(row["host_id"], row["property_count"]) for row in found] == [(5, 0), (101, 2)]
 
