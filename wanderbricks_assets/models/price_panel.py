@@ -6,6 +6,7 @@ A booking answers the price of the moment at which it is made, so demand is coun
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import lru_cache
 
 from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled, versions
 from wanderbricks_assets.gold.exact import exact_sum
@@ -21,6 +22,7 @@ FEWEST_CHANGES = 100  # of price; with fewer the interval of the elasticity is w
 FEWEST_BOOKINGS = 500
 
 LISTING = ["destination", "property_type", "bedrooms", "max_guests"]
+AS_LISTED = ["competitor_price", "rating", "photos_count"]
 CONTROLS = (
     "week_of_year",
     "age_weeks",
@@ -38,6 +40,7 @@ CONTROLS = (
     "max_guests",
 )
 NIGHTS = tuple(f"nights_ahead_{week}" for week in range(WEEKS_AHEAD))
+CAME = ["bookings", *NIGHTS, "price", "listed_days"]  # in a week
 
 
 def weekly_panel(property_features: Table, fact_booking_history: Table, end: date) -> pd.DataFrame:
@@ -47,34 +50,48 @@ def weekly_panel(property_features: Table, fact_booking_history: Table, end: dat
     NIGHTS (nights of those bookings, by weeks from booking to night). Every other column was known when its week began,
     but that a price set within the week counts for `*_set`: so only the week to come is what a forecaster knew.
     """
+    return panel_at(listed_weeks(property_features, fact_booking_history, end), end)
+
+
+# Evaluating, training and describing the inputs of one version ask for the same weeks.
+@lru_cache(maxsize=1)
+def listed_weeks(property_features: Table, fact_booking_history: Table, end: date) -> pd.DataFrame:
+    """What `panel_at` is made of, for `end` and every earlier moment that is whole weeks before it. Not to be changed.
+
+    A row is a listing and week that follows one in which it was listed: what was known when the week began, and CAME.
+    """
     listed = _listed(property_features, end).order_by("property_id", "weeks_ago").to_pandas()
     made = _bookings_made(fact_booking_history, end).to_pandas()
     ahead = _nights_ahead(fact_booking_history, end).to_pandas()
     key = ["property_id", "weeks_ago"]
     rows = listed.merge(made, on=key, how="left").fillna(dict.fromkeys(["bookings", *NIGHTS], 0))
     # What a week left behind is what was known as the next one began.
-    came = ["bookings", *NIGHTS, "price", "listed_days"]
-    known = rows.drop(columns=came).assign(weeks_ago=rows.weeks_ago - 1)
-    rows = known.merge(rows[key + came], on=key, how="left")
-    rows = rows[(rows.listed_days == 7) | (rows.weeks_ago == 0)].merge(ahead, on=key, how="left")
-    rows = rows.sort_values(["property_id", "weeks_ago"], ascending=[True, False], ignore_index=True)
+    known = rows.drop(columns=CAME).assign(weeks_ago=rows.weeks_ago - 1)
+    rows = known.merge(rows[key + CAME], on=key, how="left").merge(ahead, on=key, how="left")
     rows["week"] = pd.Timestamp(end) - pd.to_timedelta(7 * rows.weeks_ago, unit="D")
+    rows["occupancy_ahead"] = rows.occupancy_ahead.fillna(0.0)
+    return rows.drop(columns="weeks_ago").sort_values(["property_id", "week"], ignore_index=True)
+
+
+def panel_at(weeks: pd.DataFrame, end: date) -> pd.DataFrame:
+    """The weekly panel as it was known when the week of `end` began."""
+    now = weeks.week == pd.Timestamp(end)
+    rows = weeks[(weeks.week < pd.Timestamp(end)) & (weeks.listed_days == 7) | now].reset_index(drop=True)
+    rows.loc[rows.week == pd.Timestamp(end), CAME] = np.nan
+    rows["weeks_ago"] = (pd.Timestamp(end) - rows.week).dt.days // 7
     rows["log_price"] = np.log(rows.price)
     return _add_controls(rows)
 
 
 def _listed(features: Table, end: date) -> Table:
     days = features.filter((features.available_at <= midnight(end)) & (features.base_price > 0))
-    days = days.mutate(weeks_ago=_weeks_ago(days.feature_date, end))
-    last = {
-        name: days[name].argmax(days.feature_date) for name in (*LISTING, "competitor_price", "rating", "photos_count")
-    }
-    return days.group_by("property_id", "weeks_ago").agg(
+    weeks = days.group_by("property_id", weeks_ago=_weeks_ago(days.feature_date, end)).agg(
         listed_days=days.count(),
         price=exact_sum(days.base_price) / days.count(),
-        current_price=days.base_price.argmax(days.feature_date),
-        **last,
+        feature_date=days.feature_date.max(),
     )
+    last = days.select("property_id", "feature_date", *LISTING, *AS_LISTED, current_price="base_price")
+    return weeks.join(last, ["property_id", "feature_date"]).drop("feature_date")
 
 
 def _bookings_made(history: Table, end: date) -> Table:
@@ -120,7 +137,6 @@ def _weeks_ago(day: ibis.Value, end: date) -> ibis.Value:
 
 def _add_controls(rows: pd.DataFrame) -> pd.DataFrame:
     listing = rows.groupby("property_id")
-    rows["occupancy_ahead"] = rows.occupancy_ahead.fillna(0.0)
     rows["week_of_year"] = rows.week.dt.dayofyear // 7
     rows["age_weeks"] = listing.cumcount()
     per_week = rows.groupby(["destination", "week"]).bookings.agg(["sum", "count"])

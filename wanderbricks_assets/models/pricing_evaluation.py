@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.lazy import Table, np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
-from wanderbricks_assets.models.elasticity import Elasticities, listing_rate, residuals, response
+from wanderbricks_assets.models.elasticity import Elasticities, listing_rate, one_thread, residuals, response
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
 from wanderbricks_assets.models.price_choice import SURE, choose_prices, demand_at
-from wanderbricks_assets.models.price_panel import DAYS, bookings_of_nights, check, weekly_panel
+from wanderbricks_assets.models.price_panel import DAYS, bookings_of_nights, check, listed_weeks, nights_of, panel_at
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ BINS = 5
 VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred times
 
 
+@one_thread
 def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed: int) -> Evaluation:
     """Half of the listings choose the prices of the other half, whose own response judges them.
 
@@ -34,10 +35,12 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     """
     end = cutoff - timedelta(days=cutoff.weekday())
     origins = _origins(cutoff)
-    panel = weekly_panel(tables["property_features"], tables["fact_booking_history"], end)
+    history = tables["fact_booking_history"]
+    weeks = listed_weeks(tables["property_features"], history, end)
+    panel = panel_at(weeks, end)
     past = panel[panel.weeks_ago > 0]
     check(past[past.week < origins[0]])
-    to_sell = pd.concat([_nights_and_bookings(method, tables, origin) for origin in origins], ignore_index=True)
+    to_sell = pd.concat([_nights_and_bookings(weeks, history, origin) for origin in origins], ignore_index=True)
     judges, held_out, priced = [], [], []
     for half in (0, 1):
         mine = past.property_id % 2 == half
@@ -80,10 +83,10 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     )
 
 
-def _nights_and_bookings(method: type[PricingOptimizer], tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
+def _nights_and_bookings(weeks: pd.DataFrame, history: Table, origin: pd.Timestamp) -> pd.DataFrame:
     """The nights to price at an origin, with the bookings that `came` for each afterwards."""
-    came = bookings_of_nights(tables["fact_booking_history"], origin.date()).rename(columns={"bookings": "came"})
-    nights = method.inputs(tables, origin.to_pydatetime())
+    came = bookings_of_nights(history, origin.date()).rename(columns={"bookings": "came"})
+    nights = nights_of(panel_at(weeks, origin.date()), history, origin.date())
     return nights.merge(came, on=["property_id", "target_date"], how="left").fillna({"came": 0.0})
 
 
@@ -95,37 +98,32 @@ def _origins(cutoff: date) -> list[pd.Timestamp]:
 
 def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[Interval, float, np.ndarray]:
     """(revenue of recommended over current prices - 1, the same at constant elasticity, [rows] judged elasticity)."""
-    half = rows.property_id.to_numpy() % 2
-    first = [rows[half == k].drop_duplicates(["property_id", "week"]) for k in (0, 1)]
-    designs = [judge.design(frame) for judge, frame in zip(judges, first, strict=True)]
-    at = [
-        pd.MultiIndex.from_frame(frame[["property_id", "week"]]).get_indexer(
-            pd.MultiIndex.from_frame(rows.loc[half == k, ["property_id", "week"]])
-        )
-        for k, frame in enumerate(first)
-    ]
     ids = np.unique(np.concatenate([rows.property_id.unique(), *(judge.listings.index for judge in judges)]))
-    place = np.searchsorted(ids, rows.property_id)
-    ratio = (rows.recommended_price / rows.current_price).to_numpy()
-    expected, free = rows.expected.to_numpy(), rows.free_nights.to_numpy(float)
-    current = rows.current_price.to_numpy() * expected
+    worth = np.bincount(np.searchsorted(ids, rows.property_id), rows.current_price * rows.expected, len(ids))
+    moved = rows[rows.recommended_price != rows.current_price]  # the others earn the same
+    place, half = np.searchsorted(ids, moved.property_id), moved.property_id.to_numpy() % 2
+    designs = [judge.design(moved[half == k]) for k, judge in enumerate(judges)]
+    ratio, price = (moved.recommended_price / moved.current_price).to_numpy(), moved.recommended_price.to_numpy()
+    expected, free = moved.expected.to_numpy(), moved.free_nights.to_numpy(float)
+    current = moved.current_price.to_numpy() * expected
 
     def elasticities(weights: np.ndarray) -> np.ndarray:
-        result = np.empty(len(rows))
+        result = np.empty(len(moved))
         for k, judge in enumerate(judges):
-            coefficients = judge.coefficients(weights[np.searchsorted(ids, judge.listings.index)])
-            result[half == k] = (designs[k] @ coefficients)[at[k]]
+            result[half == k] = designs[k] @ judge.coefficients(weights[np.searchsorted(ids, judge.listings.index)])
         return result
 
     def lift(weights: np.ndarray) -> float:
-        demand = demand_at(ratio, elasticities(weights), expected, free)
-        gained = np.bincount(place, rows.recommended_price * demand, len(ids))
-        return float(weights @ gained / (weights @ np.bincount(place, current, len(ids))) - 1)
+        gained = price * demand_at(ratio, elasticities(weights), expected, free) - current
+        return float(weights @ np.bincount(place, gained, len(ids)) / (weights @ worth))
 
-    judged = elasticities(np.ones(len(ids)))
     # exp(e' (r - 1)) is r^e for e' = e log(r) / (r - 1).
-    power = judged * np.where(ratio == 1, 1.0, np.log(ratio) / np.where(ratio == 1, 1.0, ratio - 1))
-    steady = (rows.recommended_price * demand_at(ratio, power, expected, free)).sum() / current.sum() - 1
+    power = elasticities(np.ones(len(ids))) * np.log(ratio) / (ratio - 1)
+    steady = (price * demand_at(ratio, power, expected, free) - current).sum() / worth.sum()
+    judged = np.empty(len(rows))
+    for k, judge in enumerate(judges):
+        mine = rows.property_id.to_numpy() % 2 == k
+        judged[mine] = judge.design(rows[mine]) @ judge.mean
     return bootstrap_interval(lift, ids, seed), float(steady), judged
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np, pd
-from wanderbricks_assets.models.elasticity import Elasticities, demand_model, listing_rate, residuals, response
+from wanderbricks_assets.models.elasticity import (
+    Elasticities,
+    demand_model,
+    listing_rate,
+    one_thread,
+    residuals,
+    response,
+)
 from wanderbricks_assets.models.model import Evaluation, Model, Tables
 from wanderbricks_assets.models.price_choice import GuardRails, choose_prices
 from wanderbricks_assets.models.price_panel import CONTROLS, DAYS, NIGHTS, check, nights_of, weekly_panel
@@ -41,6 +48,7 @@ class PricingOptimizer(Model):
         check(panel)
         return panel
 
+    @one_thread
     def fit(self, training: pd.DataFrame) -> Self:
         self.elasticities = Elasticities.fit(response(residuals(training, self.seed)))
         recent = _last_years(training, 2)
