@@ -189,6 +189,7 @@ def _materialize(settings: Settings, moment: datetime) -> int:
     import dagster as dg
 
     from wanderbricks_assets.automation.catch_up import Progress, catch_up
+    from wanderbricks_assets.automation.orphans import PROCESS, close_orphans, sign_of_life
     from wanderbricks_assets.definitions import defs
 
     began = time.monotonic()
@@ -201,8 +202,10 @@ def _materialize(settings: Settings, moment: datetime) -> int:
         )
 
     console.print(f"Materializing up to {moment:%Y-%m-%d %H:%M} UTC from {settings.source_folder}")
-    with dg.DagsterInstance.get() as instance:
-        outcome = catch_up(defs, instance, moment, show)
+    with dg.DagsterInstance.get() as instance, sign_of_life(settings.home / "running") as process:
+        for orphan in close_orphans(instance, defs.resources["registry"], settings.home / "running"):
+            console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
+        outcome = catch_up(defs, instance, moment, show, {PROCESS: process})
     console.print(
         f"{len(outcome.materialized)} assets in {outcome.runs} runs, {time.monotonic() - began:.0f} s"
         if outcome.runs

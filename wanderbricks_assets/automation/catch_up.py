@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -57,15 +57,20 @@ class Progress:
 
 
 def catch_up(
-    defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime, show: Callable[[Progress], None]
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    moment: datetime,
+    show: Callable[[Progress], None],
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Bring every asset to what it should be at a moment (naive UTC), and report each step as it ends.
 
+    `tags` are put on the runs.
     A failed gate breaks nothing: the model's champion stays, and everything else goes on.
     """
     outcome = Outcome()
     plans = list(_plans(defs, instance, moment))
-    runs = _Runs(defs, instance, outcome, show, plans)
+    runs = _Runs(defs, instance, outcome, show, plans, tags or {})
     for planned in plans:
         if outcome.broken:  # what comes after would be computed, and trained, on what is not there
             break
@@ -111,9 +116,15 @@ class _Runs:
     """Executes planned runs in this process, counting steps over all of them."""
 
     def __init__(
-        self, defs: dg.Definitions, instance: dg.DagsterInstance, outcome: Outcome, show, plans: list[Planned]
+        self,
+        defs: dg.Definitions,
+        instance: dg.DagsterInstance,
+        outcome: Outcome,
+        show: Callable[[Progress], None],
+        plans: list[Planned],
+        tags: Mapping[str, str],
     ):
-        self._defs, self._instance, self._outcome, self._show = defs, instance, outcome, show
+        self._defs, self._instance, self._outcome, self._show, self._tags = defs, instance, outcome, show, tags
         assets = [asset for planned in plans for asset in planned.assets]
         checks = [check for check in defs.asset_checks or [] if _checked(check) & set(assets)]
         self._done, self._steps = 0, len(assets) + len(checks)
@@ -125,7 +136,7 @@ class _Runs:
                 instance=self._instance,
                 asset_selection=[dg.AssetKey(key) for key in planned.assets],
                 partition_key=planned.first if planned.first == planned.last else None,
-                tags=_range_tags(planned),
+                tags={**self._tags, **_range_tags(planned)},
                 run_id=run_id,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,

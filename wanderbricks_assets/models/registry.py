@@ -9,7 +9,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ import dagster as dg
 
 from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model
-from wanderbricks_assets.targets import Target
+from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,6 +70,16 @@ class ModelRegistry(dg.ConfigurableResource):
             experiment_id=self._experiment(target.experiment), run_name=f"{target.model} {cutoff:%Y-%m-%d}", tags=tags
         ) as run:
             yield run
+
+    def close_runs(self, has_ended: Callable[[str], bool]) -> None:
+        """Mark the training runs that are still open as failed, of which the Dagster run, by its id, has ended."""
+        experiments = [self._client.get_experiment_by_name(target.experiment) for target in TARGETS.values()]
+        known = [experiment.experiment_id for experiment in experiments if experiment]
+        if not known:
+            return
+        for run in self._client.search_runs(known, filter_string="attributes.status = 'RUNNING'"):
+            if has_ended(run.data.tags.get(DAGSTER_RUN, "")):
+                self._client.set_terminated(run.info.run_id, status="FAILED")
 
     def refuse(self, run: Run, reason: str) -> None:
         """Record that the data cannot support the model."""
