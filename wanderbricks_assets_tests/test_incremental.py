@@ -17,6 +17,7 @@ from wanderbricks_assets_tests.marketplace import (
 from wanderbricks_assets_tests.whole_pipeline import (
     DAILY,
     compute,
+    compute_all,
     compute_dimensions,
     days_of_bookings_touched,
     hours_of,
@@ -34,10 +35,7 @@ def backfilled(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     folder = tmp_path_factory.mktemp("backfilled")
     deliver(folder / "source", random_marketplace(seed=8), None, END)
     lake, source = Lake(folder=str(folder / "lake")), FilesSource(folder=str(folder / "source"))
-    compute_dimensions(lake, source)
-    for name in DAILY:
-        compute(name, lake, source, ALL_DAYS)
-    compute("engagement_features", lake, source, HOURS)
+    compute_all(lake, source, ALL_DAYS, HOURS)
     return lake
 
 

@@ -38,6 +38,14 @@ def compute_dimensions(lake: Lake, source: FilesSource) -> None:
     lake.replace("dim_user", dimensions.dim_user(read("users"), lake.read("dim_user"), seen_at))
 
 
+def compute_all(lake: Lake, source: FilesSource, days: Window, hours: Window) -> None:
+    """The dimensions as they stand, every daily table in one window and the hourly features in another."""
+    compute_dimensions(lake, source)
+    for name in DAILY:
+        compute(name, lake, source, days)
+    compute("engagement_features", lake, source, hours)
+
+
 def compute(name: str, lake: Lake, source: FilesSource, window: Window) -> None:
     """Replace one window of one table; inputs reach as far back as the asset's partition mappings say."""
     years = window.back(days=3 * 365)

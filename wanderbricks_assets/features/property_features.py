@@ -110,7 +110,8 @@ def _ratings(reviews: Table, listings: Table, days: Window) -> Table:
 
 
 def _photos(property_images: Table, listings: Table, days: Window) -> Table:
-    photos = property_images.mutate(day=property_images.uploaded_at.fill_null(ibis.date(1, 1, 1)))
+    photos = accepted("property_images", property_images)
+    photos = photos.mutate(day=photos.uploaded_at.fill_null(ibis.date(1, 1, 1)))
     photos = _on_first_listed_day(photos, listings, days)
     return photos.group_by("property_id", "feature_date").agg(photos=photos.count())
 

@@ -21,7 +21,7 @@ from wanderbricks_assets_tests.marketplace import (
     random_marketplace,
     until,
 )
-from wanderbricks_assets_tests.whole_pipeline import DAILY, compute, compute_dimensions, rows_of
+from wanderbricks_assets_tests.whole_pipeline import DAILY, compute_all, compute_dimensions, rows_of
 
 DAY = day("2024-01-06")
 THEN = at("2024-01-07 00:00")
@@ -50,7 +50,7 @@ def with_another_future(tables: dict[str, pa.Table], moment: datetime) -> dict[s
     images = [{"image_id": key, "property_id": 1, "uploaded_at": moment.date()} for key in range(1000, 1010)]
     images += [row for row in past["property_images"].to_pylist() if not (row["uploaded_at"] or DAY) > DAY]
     mixed["property_images"] = arrow_of(SOURCE["property_images"], images)
-    homes = [listing(key, str(moment.date()), base_price=5000.0) for key in range(100, 110)]
+    homes = [listing(key, str(moment.date()), base_price=5000.0, host_id=101) for key in range(100, 110)]
     mixed["properties"] = pa.concat_tables([past["properties"], arrow_of(SOURCE["properties"], homes)])
     moved = [row | {"country": "Elsewhere", "is_business": True} for row in past["users"].to_pylist()]
     mixed["users"] = arrow_of(SOURCE["users"], moved)
@@ -63,10 +63,7 @@ def computed(folder: Path, past: dict[str, pa.Table], tables: dict[str, pa.Table
     deliver(folder / "source", tables, None, LAST)
     lake, source = Lake(folder=str(folder / "lake")), FilesSource(folder=str(folder / "source"))
     compute_dimensions(lake, FilesSource(folder=str(folder / "past")))
-    compute_dimensions(lake, source)
-    for name in DAILY:
-        compute(name, lake, source, DAYS)
-    compute("engagement_features", lake, source, HOURS)
+    compute_all(lake, source, DAYS, HOURS)
     return lake
 
 

@@ -145,7 +145,7 @@ def test_photos_are_counted_from_the_day_they_were_uploaded_and_those_of_no_day_
         {"image_id": key, "property_id": 1, "uploaded_at": day(of) if of else None}
         for key, of in enumerate([None, "2020-01-01", "2024-01-02", "2024-01-03"])
     ]
-    found = features("2024-01-01", "2024-01-03", images=images)
+    found = features("2024-01-01", "2024-01-03", images=[*images, images[1]])
     assert of_property(found, "photos_count") == {"01-01": 2, "01-02": 3, "01-03": 4}
 
 
