@@ -195,11 +195,13 @@ def _materialize(settings: Settings, moment: datetime) -> int:
     began = time.monotonic()
 
     def show(step: Progress) -> None:
-        mark = "[green]done  [/green]" if step.ok else "[red]failed[/red]"
-        left = step.of - step.number
-        console.print(
-            f"{mark} {step.step:<36} {step.seconds:6.1f} s   {left:3} left   {time.monotonic() - began:6.0f} s in all"
-        )
+        mark = {
+            "done": "[green]done   [/green]",
+            "failed": "[red]failed [/red]",
+            "skipped": "[yellow]skipped[/yellow]",
+        }[step.state]
+        in_all = time.monotonic() - began
+        console.print(f"{mark} {step.step:<36} {step.seconds:6.1f} s   {step.left:3} left   {in_all:6.0f} s in all")
 
     console.print(f"Materializing up to {moment:%Y-%m-%d %H:%M} UTC from {settings.source_folder}")
     with dg.DagsterInstance.get() as instance, sign_of_life(settings.home / "running") as process:
@@ -211,13 +213,15 @@ def _materialize(settings: Settings, moment: datetime) -> int:
         if outcome.runs
         else "Nothing is missing."
     )
-    for step, error in outcome.broken.items():
-        console.print(f"[red]could not run[/red] {step}: {error}")
+    for reason, steps in outcome.broken.items():
+        console.print(f"[red]could not run[/red] {', '.join(steps)}: {escape(reason)}")
+    if outcome.not_begun:
+        console.print(f"[red]not begun[/red] {', '.join(outcome.not_begun)}: what they read is not there")
     if outcome.broken:
         return COULD_NOT_RUN
     failed = [row for row in _scoreboard(floors=False, moment=moment) if not row.passed]
     for row in failed:
-        console.print(f"[red]gate failed[/red] {row.model}: {row.reason}")
+        console.print(f"[red]gate failed[/red] {row.model}: {escape(row.reason)}")
     return GATE_FAILED if failed else 0
 
 

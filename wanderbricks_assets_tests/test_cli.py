@@ -89,12 +89,30 @@ def test_a_run_on_data_too_small_to_learn_from_ends_with_2_and_a_reason_for_ever
     assert "tell season from price" in first.stdout
 
 
-def test_a_second_run_does_nothing_again_and_still_says_what_failed(home):
+def test_progress_counts_down_to_nothing_although_gates_stop_promotions_and_predictions(home):
+    _, first = home
+    steps = [line.split() for line in first.stdout.splitlines() if line.startswith(("done ", "failed ", "skipped "))]
+    left = [int(words[words.index("left") - 1]) for words in steps]
+    assert left == [*range(len(steps))][::-1]
+    skipped = {words[1] for words in steps if words[0] == "skipped"}
+    assert len(skipped) == 10
+    assert {"revenue_forecaster_champion", "revenue_forecast"} <= skipped
+
+
+def test_a_second_run_says_that_nothing_is_missing_and_what_failed(home):
     folder, _ = home
     second = wanderbricks("run", "--as-of", "2024-01-10", home=folder)
     assert second.returncode == 2
-    assert "done   fact_booking_daily" not in second.stdout
+    assert "Nothing is missing." in second.stdout
+    assert "done " not in second.stdout
     assert second.stdout.count("gate failed") == 5
+
+
+def test_a_run_as_of_a_day_before_the_first_week_ended_does_not_report_the_weeks_after_it(home):
+    folder, _ = home
+    earlier = wanderbricks("run", "--as-of", "2024-01-05", home=folder)
+    assert earlier.returncode == 2
+    assert earlier.stdout.count("nothing was trained yet") == 5
 
 
 def test_the_scoreboard_is_a_list_of_objects_with_exactly_the_promised_keys(home):
@@ -139,10 +157,15 @@ def test_a_broken_table_stops_before_training_and_the_next_run_makes_good(small_
     assert broken.returncode == 1
     assert "reviews.parquet: column 'booking_id' is missing" in broken.stdout
     assert "revenue_forecaster" not in broken.stdout
+    [line] = [line for line in broken.stdout.splitlines() if "reviews.parquet" in line]
+    assert line.startswith("could not run ")
+    assert {"quarantine", "property_features"} <= set(line.removeprefix("could not run ").split(": ")[0].split(", "))
+    assert "SourceError" not in broken.stdout
+    assert "not begun engagement, training, predictions" in broken.stdout
     (source / "reviews.parquet").unlink()
     mended = wanderbricks("run", *words, home=tmp_path / "home")
     assert mended.returncode == 2
-    assert "done   revenue_forecaster" in mended.stdout
+    assert "done    revenue_forecaster" in mended.stdout
 
 
 def test_a_scoreboard_of_a_home_that_nobody_made_makes_none(tmp_path):

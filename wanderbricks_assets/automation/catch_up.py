@@ -2,58 +2,64 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
+from typing import Literal
 
 import dagster as dg
+from dagster._core.execution.api import create_execution_plan
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS, TRAINING
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key, judge
 from wanderbricks_assets.models.model import Model
-from wanderbricks_assets.partitions import DAILY, HOURLY, WEEKLY
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.partitions import ended, window_of
+from wanderbricks_assets.predictions.assets import TARGET_OF
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.window import Window
 
-_BLOCKED = "DagsterAssetCheckFailedError"
+# A gate that a version missed, and the promotion that says so: results, not faults.
+_REFUSED = ("DagsterAssetCheckFailedError", "Failure")
 
 
 @dataclass(frozen=True)
 class Planned:
     """One run: a job, the assets of it to materialize, and the range of partitions.
 
-    `widen` moves the first partition back when it is the run's turn, by what the runs before it have found out.
+    `settle` looks again when it is the run's turn, as the runs before it may have changed what is to be done.
     """
 
     job: str
     assets: tuple[str, ...]
     first: str
     last: str
-    widen: Callable[[str, str], str] = lambda first, last: first
+    settle: Callable[["Planned"], "Planned"] = lambda planned: planned
 
 
 @dataclass
 class Outcome:
-    """What a catch-up did: runs and assets materialized, and the steps that could not run, with their errors."""
+    """What a catch-up did: runs and assets materialized; why steps failed, each reason with the names of the steps it
+    stopped; and the jobs that were not begun for it."""
 
     runs: int = 0
     materialized: list[str] = field(default_factory=list)
-    broken: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, list[str]] = field(default_factory=dict)
+    not_begun: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step has ended."""
+    """One step has ended, or will not begin: a gate before it failed, or no version serves that it could use."""
 
     step: str
-    number: int
-    of: int
-    seconds: float
-    ok: bool
+    state: Literal["done", "failed", "skipped"]
+    left: int
+    seconds: float = 0.0
 
 
 def catch_up(
@@ -65,51 +71,79 @@ def catch_up(
 ) -> Outcome:
     """Bring every asset to what it should be at a moment (naive UTC), and report each step as it ends.
 
-    `tags` are put on the runs.
-    A failed gate breaks nothing: the model's champion stays, and everything else goes on.
+    A failed gate breaks nothing: the model's champion stays, and everything else goes on. `tags` are put on the runs.
     """
-    outcome = Outcome()
     plans = list(_plans(defs, instance, moment))
-    runs = _Runs(defs, instance, outcome, show, plans, tags or {})
+    runs = _Runs(defs, instance, show, plans, tags or {})
     for planned in plans:
-        if outcome.broken:  # what comes after would be computed, and trained, on what is not there
-            break
-        runs.execute(replace(planned, first=planned.widen(planned.first, planned.last)))
-    return outcome
+        if not runs.outcome.broken:
+            runs.execute(planned)
+        elif planned.job not in runs.outcome.not_begun:  # it would be computed, and trained, on what is not there
+            runs.outcome.not_begun.append(planned.job)
+    return runs.outcome
 
 
 def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
-    daily, dimensions, detail = [], [], "fact_booking_detail"
+    yield from _of_gold_and_features(defs, instance, moment)
+    hourly = _assets_of(defs, ENGAGEMENT.name)
+    if missing := _missing(instance, hourly, ENGAGEMENT.partitions_def, moment):
+        yield Planned(ENGAGEMENT.name, tuple(hourly), *missing)
+    training = [*_of_training(defs, instance, moment)]
+    yield from training
+    yield from _of_predictions(defs, instance, moment, may_promote=bool(training))
+
+
+def _of_gold_and_features(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
+    daily, without_days, detail = [], [], "fact_booking_detail"
     for key in _assets_of(defs, GOLD_AND_FEATURES.name):
         partitioned = defs.get_assets_def(key).partitions_def is not None
-        (daily if partitioned else dimensions).append(key)
-    missing = _missing(instance, daily, DAILY, moment)
-    if missing:
-        first, last = missing
-        at_once = daily if first == DAILY.get_first_partition_key() else [key for key in daily if key != detail]
-        yield Planned(GOLD_AND_FEATURES.name, (*dimensions, *at_once), first, last)
-        if detail not in at_once:
-            yield Planned(
-                GOLD_AND_FEATURES.name,
-                (detail,),
-                first,
-                last,
-                widen=partial(_oldest_booking_changed, defs.resources["lake"]),
-            )
-    hourly = _assets_of(defs, ENGAGEMENT.name)
-    if missing := _missing(instance, hourly, HOURLY, moment):
-        yield Planned(ENGAGEMENT.name, tuple(hourly), *missing)
-    training = _assets_of(defs, TRAINING.name)
-    models = [key for key in training if defs.get_assets_def(key).partitions_def is not None]
-    # The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them.
-    if week := _newest_missing(instance, models, WEEKLY, moment):
-        yield Planned(TRAINING.name, tuple(training), week, week)
-    elif waiting := [champion_key(model) for model in MODELS.values() if _awaits_promotion(defs, model)]:
-        weeks = _ended(WEEKLY, moment)
-        yield Planned(TRAINING.name, tuple(waiting), weeks[-1], weeks[-1])
-    predictions = _assets_of(defs, PREDICTIONS.name)
-    if day := _newest_missing(instance, predictions, DAILY, moment):
-        yield Planned(PREDICTIONS.name, tuple(predictions), day, day)
+        (daily if partitioned else without_days).append(key)
+    missing = _missing(instance, daily, GOLD_AND_FEATURES.partitions_def, moment)
+    if not missing:
+        return
+    first, last = missing
+    begins = first == GOLD_AND_FEATURES.partitions_def.get_first_partition_key()
+    at_once = daily if begins else [key for key in daily if key != detail]
+    yield Planned(GOLD_AND_FEATURES.name, (*without_days, *at_once), first, last)
+    if detail not in at_once:
+        yield Planned(
+            GOLD_AND_FEATURES.name, (detail,), first, last, partial(_with_bookings_changed, defs.resources["lake"])
+        )
+
+
+def _of_training(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
+    """The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them."""
+    weeks = ended(TRAINING.partitions_def, moment)
+    if not weeks:
+        return
+    untrained = _lacking(instance, list(MODELS), weeks[-1])
+    champions = [
+        champion_key(model)
+        for name, model in MODELS.items()
+        if name in untrained or _awaits_promotion(model, defs.resources["registry"])
+    ]
+    if champions:
+        yield Planned(TRAINING.name, (*untrained, *champions), weeks[-1], weeks[-1])
+
+
+def _of_predictions(
+    defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime, may_promote: bool
+) -> Iterator[Planned]:
+    """The newest day, of the models that a version serves for, or may once training has run.
+
+    A model whose first champion appears later is thus caught up from the newest day on; the days before it are there
+    for whoever wants to backfill them.
+    """
+    days = ended(PREDICTIONS.partitions_def, moment)
+    if not days:
+        return
+    settle = partial(_with_champion, defs.resources["registry"])
+    planned = Planned(
+        PREDICTIONS.name, tuple(_lacking(instance, list(TARGET_OF), days[-1])), days[-1], days[-1], settle
+    )
+    planned = planned if may_promote else settle(planned)
+    if planned.assets:
+        yield planned
 
 
 class _Runs:
@@ -119,44 +153,48 @@ class _Runs:
         self,
         defs: dg.Definitions,
         instance: dg.DagsterInstance,
-        outcome: Outcome,
         show: Callable[[Progress], None],
         plans: list[Planned],
         tags: Mapping[str, str],
     ):
-        self._defs, self._instance, self._outcome, self._show, self._tags = defs, instance, outcome, show, tags
-        assets = [asset for planned in plans for asset in planned.assets]
-        checks = [check for check in defs.asset_checks or [] if _checked(check) & set(assets)]
-        self._done, self._steps = 0, len(assets) + len(checks)
+        self._defs, self._instance, self._show, self._tags = defs, instance, show, tags
+        self._later = sum(len(_steps(self._job(planned))) for planned in plans)
+        self.outcome = Outcome()
 
     def execute(self, planned: Planned) -> None:
-        run_id = str(uuid.uuid4())
-        with self._listening(run_id):
-            result = self._defs.resolve_job_def(planned.job).execute_in_process(
+        foreseen = _steps(self._job(planned))
+        self._later -= len(foreseen)
+        planned = planned.settle(planned)
+        job, run_id = self._job(planned) if planned.assets else None, str(uuid.uuid4())
+        steps = _steps(job) if job else {}
+        self._skip(foreseen.keys() - steps.keys(), left=len(steps) + self._later)
+        if job is None:
+            return
+        with self._listening(run_id, steps):
+            result = job.execute_in_process(
                 instance=self._instance,
-                asset_selection=[dg.AssetKey(key) for key in planned.assets],
                 partition_key=planned.first if planned.first == planned.last else None,
                 tags={**self._tags, **_range_tags(planned)},
                 run_id=run_id,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
-        self._outcome.runs += 1
+        self.outcome.runs += 1
         for event in result.get_asset_materialization_events():
             name = event.asset_key.to_user_string()
-            if name not in self._outcome.materialized:
-                self._outcome.materialized.append(name)
-        for event in result.all_events:
-            if event.is_step_failure:
-                error = event.step_failure_data.error
-                while error.cause is not None:
-                    error = error.cause
-                if error.cls_name != _BLOCKED:
-                    self._outcome.broken[event.step_key] = error.message.strip()
+            if name not in self.outcome.materialized:
+                self.outcome.materialized.append(name)
+        if not result.success and not any(event.is_step_failure for event in result.all_events):
+            self.outcome.broken[f"the run ended before its steps did; see run {run_id}"] = list(planned.assets)
+
+    def _job(self, planned: Planned) -> dg.JobDefinition:
+        keys = {dg.AssetKey(key) for key in planned.assets}
+        return self._defs.resolve_job_def(planned.job).get_subset(asset_selection=keys)
 
     @contextmanager
-    def _listening(self, run_id: str) -> Iterator[None]:
+    def _listening(self, run_id: str, steps: Mapping[str, set[str]]) -> Iterator[None]:
         began: dict[str, float] = {}
+        waiting = set(steps)
 
         def listen(entry: dg.EventLogEntry) -> None:
             event = entry.dagster_event
@@ -164,17 +202,46 @@ class _Runs:
                 return
             if event.event_type == dg.DagsterEventType.STEP_START:
                 began[event.step_key] = time.monotonic()
-            elif event.is_step_success or event.is_step_failure:
-                self._done += 1
+            elif event.is_step_success or event.is_step_failure or event.is_step_skipped:
+                waiting.discard(event.step_key)
+                stopped = _depending_on(event.step_key, steps) & waiting if event.is_step_failure else set()
+                if event.is_step_failure:
+                    self._note(event, stopped)
+                state = "failed" if event.is_step_failure else "done" if event.is_step_success else "skipped"
                 seconds = time.monotonic() - began.get(event.step_key, time.monotonic())
-                self._show(Progress(event.step_key, self._done, self._steps, seconds, event.is_step_success))
+                self._show(Progress(event.step_key, state, len(waiting) + self._later, seconds))
+                waiting.difference_update(stopped)
+                self._skip(stopped, left=len(waiting) + self._later)
 
         self._instance.add_event_listener(run_id, listen)
         yield
 
+    def _skip(self, steps: Iterable[str], left: int) -> None:
+        """Show steps that will not begin; `left` others are still to come."""
+        names = sorted(steps)
+        for number, step in enumerate(names, start=1):
+            self._show(Progress(step, "skipped", left + len(names) - number))
 
-def _checked(checks: dg.AssetChecksDefinition) -> set[str]:
-    return {key.asset_key.to_user_string() for key in checks.check_keys}
+    def _note(self, failure: dg.DagsterEvent, stopped: set[str]) -> None:
+        error = failure.step_failure_data.error
+        while error.cause is not None:
+            error = error.cause
+        if error.cls_name in _REFUSED:
+            return
+        reason = error.message.partition(f"{error.cls_name}: ")[2].strip() or error.message.strip()
+        self.outcome.broken.setdefault(reason, []).extend([failure.step_key, *sorted(stopped)])
+        self._later = 0  # no run is begun after this one
+
+
+def _steps(job: dg.JobDefinition) -> Mapping[str, set[str]]:
+    """The steps of a job, each with those it waits for."""
+    return create_execution_plan(job).get_all_step_deps()
+
+
+def _depending_on(step: str, steps: Mapping[str, set[str]]) -> set[str]:
+    """The steps that wait for a step, and those that wait for them."""
+    direct = {name for name, needs in steps.items() if step in needs}
+    return direct.union(*(_depending_on(name, steps) for name in direct))
 
 
 def _range_tags(planned: Planned) -> dict[str, str]:
@@ -188,42 +255,43 @@ def _assets_of(defs: dg.Definitions, job: str) -> list[str]:
     return sorted(key.to_user_string() for key in keys)
 
 
-def _ended(partitions: dg.TimeWindowPartitionsDefinition, moment: datetime) -> list[str]:
-    """The partitions that have ended by the moment."""
-    return list(partitions.get_partition_keys(current_time=moment.replace(tzinfo=UTC)))
-
-
 def _missing(
     instance: dg.DagsterInstance, keys: list[str], partitions: dg.TimeWindowPartitionsDefinition, moment: datetime
 ) -> tuple[str, str] | None:
     """The range from the first partition that any of the assets lacks to the last one that has ended."""
-    wanted = _ended(partitions, moment)
+    wanted = ended(partitions, moment)
     have = set.intersection(*(set(instance.get_materialized_partitions(dg.AssetKey(key))) for key in keys))
     first = next((key for key in wanted if key not in have), None)
     return (first, wanted[-1]) if first else None
 
 
-def _newest_missing(
-    instance: dg.DagsterInstance, keys: list[str], partitions: dg.TimeWindowPartitionsDefinition, moment: datetime
-) -> str | None:
-    """The newest partition that has ended, if any of the assets lacks it."""
-    ended = _ended(partitions, moment)
-    if ended and any(ended[-1] not in instance.get_materialized_partitions(dg.AssetKey(key)) for key in keys):
-        return ended[-1]
-    return None
+def _lacking(instance: dg.DagsterInstance, keys: list[str], partition: str) -> list[str]:
+    """The assets that lack a partition."""
+    return [key for key in keys if partition not in instance.get_materialized_partitions(dg.AssetKey(key))]
 
 
-def _awaits_promotion(defs: dg.Definitions, model: type[Model]) -> bool:
+def _awaits_promotion(model: type[Model], registry: ModelRegistry) -> bool:
     """Whether the newest version has passed all gates and yet does not serve: a run was stopped before its end."""
-    registry, target = defs.resources["registry"], model.target()
+    target = model.target()
     candidate = registry.candidate(target)
     if candidate is None or candidate.version is None or candidate.version == registry.serving_version(target):
         return False
     return all(verdict.passed for verdict in judge(target, candidate, registry))
 
 
-def _oldest_booking_changed(lake: Lake, first: str, last: str) -> str:
-    """The day on which the oldest booking was made that changed in these days."""
-    changes = lake.read("fact_booking_history", Window.of_days(date.fromisoformat(first), date.fromisoformat(last)))
-    oldest = changes.created_at.min().to_pyarrow().as_py()
-    return max(DAILY.get_first_partition_key(), oldest.date().isoformat()) if oldest else first
+def _with_champion(registry: ModelRegistry, planned: Planned) -> Planned:
+    """The predictions for which some version may have been known at the end of the day."""
+    day = dg.PartitionKeyRange(planned.first, planned.last)
+    end = window_of(PREDICTIONS.partitions_def, day).end
+    assets = tuple(key for key in planned.assets if registry.serving_version(TARGET_OF[key], end))
+    return replace(planned, assets=assets)
+
+
+def _with_bookings_changed(lake: Lake, planned: Planned) -> Planned:
+    """From the day on which the oldest booking was made that changed in these days."""
+    days = Window.of_days(date.fromisoformat(planned.first), date.fromisoformat(planned.last))
+    oldest = lake.read("fact_booking_history", days).created_at.min().to_pyarrow().as_py()
+    if oldest is None:
+        return planned
+    begin = GOLD_AND_FEATURES.partitions_def.get_first_partition_key()
+    return replace(planned, first=max(begin, oldest.date().isoformat()))

@@ -17,6 +17,7 @@ from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, run_window
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
+from wanderbricks_assets.targets import TARGETS
 
 PREDICTED_BY = {
     contracts.REVENUE_FORECAST: "revenue_forecaster",
@@ -25,6 +26,7 @@ PREDICTED_BY = {
     contracts.PRICE_RECOMMENDATIONS: "pricing_optimizer",
     contracts.CUSTOMER_VALUE: "customer_ltv",
 }
+TARGET_OF = {contract.name: TARGETS[name] for contract, name in PREDICTED_BY.items()}
 
 
 def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinition:
