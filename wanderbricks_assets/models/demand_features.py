@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES
-from wanderbricks_assets.features.point_in_time import as_of
 from wanderbricks_assets.gold.as_known import versions
 from wanderbricks_assets.lazy import Table, ibis, np, pd
+from wanderbricks_assets.models.frames import frame
 from wanderbricks_assets.models.model import CannotLearn, Tables
 from wanderbricks_assets.window import midnight
 
@@ -52,8 +51,7 @@ class Rates:
 
     @classmethod
     def of(cls, check_ins: np.ndarray, listed: np.ndarray, group: np.ndarray) -> Rates:
-        sums = (pd.DataFrame(days).groupby(group).sum().to_numpy(float) for days in (check_ins, listed))
-        return cls(*(np.pad(days.cumsum(axis=1), ((0, 0), (1, 0))) for days in sums), group)
+        return cls(_running_sums(check_ins, group), _running_sums(listed, group), group)
 
     def mean(self, property_: np.ndarray, first: np.ndarray | int, end: np.ndarray | int) -> np.ndarray:
         """Bookings per listed property and day of [first, end) in the properties' groups; NaN where none was listed."""
@@ -69,7 +67,7 @@ class Market:
     check_ins: [properties, days] bookings by check-in date, zeros put back. destination_ids: [properties].
     properties, destinations: how often they are booked. states: one row per state of a booking with `property`, `day`
     (of check-in), `since` and `until`, the days of the first and last midnight at which it was the known one.
-    listed: one row per property and origin with its features. holidays: country, date, is_holiday.
+    listed: one row per property and origin with its features. holidays: [countries, dates] 1 or 0; NaN where unknown.
     """
 
     first_day: date
@@ -104,22 +102,23 @@ def first_check_in(tables: Tables) -> date:
 def read_market(tables: Tables, moment: datetime, origins: list[date]) -> Market:
     """Read what was known at a moment, with the features of every property listed at each of the origins."""
     daily = tables["fact_booking_daily"].select("property_id", "check_in_date", "booking_count")
-    daily = daily.filter(daily.check_in_date < ibis.date(moment.date())).order_by("property_id", "check_in_date")
-    frame = daily.to_pandas()
-    if frame.empty:
+    booked = frame(daily.filter(daily.check_in_date < ibis.date(moment.date())), "property_id", "check_in_date")
+    if booked.empty:
         raise CannotLearn(f"nobody had checked in before {moment:%Y-%m-%d}: there is no demand to learn from")
-    first_day = pd.Timestamp(frame["check_in_date"].min()).date()
+    first_day = booked["check_in_date"].min().date()
     days = (moment.date() - first_day).days
     versions_known = tables["dim_property"].filter(ibis._.effective_from < moment)
     properties = versions_known.group_by("property_id", "destination_id").agg(created_at=ibis._.created_at.min())
-    properties = properties.order_by("property_id").to_pandas().drop_duplicates("property_id")
+    properties = frame(properties, "property_id", "destination_id").drop_duplicates("property_id")
     ids = properties["property_id"].to_numpy()
-    known = frame[frame["property_id"].isin(ids)]
+    known = booked[booked["property_id"].isin(ids)]
     check_ins = np.zeros((len(ids), days))
     check_ins[np.searchsorted(ids, known["property_id"]), _days_since(first_day, known["check_in_date"])] = known[
         "booking_count"
     ]
     listed = np.arange(days) >= _days_since(first_day, properties["created_at"])[:, None]
+    calendar = tables["dim_date"].filter(ibis._.date >= ibis.date(first_day))
+    calendar = calendar.select("country", "date", is_holiday=ibis._.is_holiday.cast("float64"))
     return Market(
         first_day=first_day,
         ids=ids,
@@ -129,62 +128,77 @@ def read_market(tables: Tables, moment: datetime, origins: list[date]) -> Market
         destinations=Rates.of(check_ins, listed, pd.factorize(properties["destination_id"])[0]),
         states=_states(tables["fact_booking_history"], moment, first_day, ids),
         listed=_listed(tables, origins),
-        holidays=tables["dim_date"]
-        .filter(ibis._.date >= ibis.date(first_day))
-        .select("country", "date", is_holiday=ibis._.is_holiday.cast("float64"))
-        .order_by("country", "date")
-        .to_pandas(),
+        holidays=frame(calendar, "country", "date").pivot(index="country", columns="date", values="is_holiday"),
     )
 
 
 def _states(history: Table, moment: datetime, first_day: date, ids: np.ndarray) -> pd.DataFrame:
     rows = versions(history.filter(history.known_at < moment))
     rows = rows.select("booking_id", "property_id", "check_in_date", "known_at", "known_until")
-    frame = rows.order_by("booking_id", "known_at").to_pandas()
-    frame = frame[frame["property_id"].isin(ids)]
+    states = frame(rows, "booking_id", "known_at")
+    states = states[states["property_id"].isin(ids)]
     return pd.DataFrame(
         {
-            "property": np.searchsorted(ids, frame["property_id"]),
-            "day": _days_since(first_day, frame["check_in_date"]),
+            "property": np.searchsorted(ids, states["property_id"]),
+            "day": _days_since(first_day, states["check_in_date"]),
             # Known at the first midnight after it began, and until the last one before the next state began.
-            "since": _days_since(first_day, frame["known_at"].dt.normalize()) + 1,
-            "until": _days_since(first_day, frame["known_until"].dt.normalize().fillna(pd.Timestamp(moment))),
+            "since": _days_since(first_day, states["known_at"]) + 1,
+            "until": _days_since(first_day, states["known_until"].fillna(pd.Timestamp(moment))),
         }
     )
 
 
 def _listed(tables: Tables, origins: list[date]) -> pd.DataFrame:
     """One row per origin and property listed at it: its features as they were available at the origin."""
-    moments = [midnight(origin) for origin in origins]
+    moments = pd.DataFrame({"moment": [midnight(origin) for origin in origins]})
     features = tables["property_features"]
     # Every listed property has a row for every day, available at the midnight that ends it.
-    rows = features.filter(features.available_at.isin(moments)).select(
-        "property_id", *PROPERTY, *HISTORICAL, moment=features.available_at
-    )
-    engagement = tables["engagement_features"]
-    recent = ibis.or_(*(engagement.available_at.between(moment - ENGAGEMENT_LIFE, moment) for moment in moments))
-    rows = as_of(rows, engagement.filter(recent), ENGAGEMENT_FEATURES, "moment", ENGAGEMENT_LIFE)
-    frame = rows.select("property_id", "moment", *PROPERTY, *HISTORICAL, *ENGAGEMENT)
-    frame = frame.order_by("moment", "property_id").to_pandas()
-    frame = frame.merge(_usual_prices(tables["dim_property"], moments), on=["property_id", "moment"], how="left")
+    rows = features.filter(features.available_at.isin(moments["moment"].tolist()))
+    rows = frame(rows.select("property_id", *PROPERTY, *HISTORICAL, moment=rows.available_at), "moment", "property_id")
+    engagement = _engagement(tables["engagement_features"], moments)
+    prices = _usual_prices(tables["dim_property"], moments["moment"])
+    rows = rows.merge(engagement, on=["property_id", "moment"], how="left")
+    rows = rows.merge(prices, on=["property_id", "moment"], how="left")
     numbers = [name for name in (*PROPERTY, *HISTORICAL, *ENGAGEMENT) if name not in CATEGORIES]
-    return frame.astype(dict.fromkeys(numbers, "float64"))
+    return rows.astype(dict.fromkeys(numbers, "float64"))
 
 
-def _usual_prices(dim_property: Table, moments: list[datetime]) -> pd.DataFrame:
+def _engagement(features: Table, moments: pd.DataFrame) -> pd.DataFrame:
+    """property_id, moment, ENGAGEMENT: of the latest row available at each moment, if it is not outlived.
+
+    The point-in-time join gives the same, but reads all rows around all moments in order, which takes longer than all
+    other reading together.
+    """
+    moments = ibis.memtable(moments)
+    features = features.join(
+        moments,
+        (features.available_at <= moments.moment)
+        & (features.available_at >= moments.moment - ibis.interval(ENGAGEMENT_LIFE)),
+    )
+    # The row as a whole: the latest value of each column alone would skip the nulls of the latest row.
+    latest = ibis.struct({name: features[name] for name in ENGAGEMENT}).argmax(features.available_at)
+    latest = features.group_by("property_id", "moment").agg(latest=latest)
+    return frame(
+        latest.select("property_id", "moment", **{name: latest.latest[name] for name in ENGAGEMENT}),
+        "property_id",
+        "moment",
+    )
+
+
+def _usual_prices(dim_property: Table, moments: pd.Series) -> pd.DataFrame:
     """property_id, moment, usual_price: the mean listed price of the 364 days before the moment."""
-    prices = dim_property.filter((dim_property.effective_from < max(moments)) & dim_property.base_price.notnull())
+    prices = dim_property.filter((dim_property.effective_from < moments.max()) & dim_property.base_price.notnull())
     prices = prices.select("property_id", "base_price", "effective_from", "effective_to")
-    prices = prices.order_by("property_id", "effective_from").to_pandas()
+    prices = frame(prices, "property_id", "effective_from")
     found = []
     for moment in moments:
         # When a price ended may not be known yet, but that it held until the moment is.
-        end = prices["effective_to"].fillna(pd.Timestamp(moment)).clip(upper=pd.Timestamp(moment))
-        begin = prices["effective_from"].clip(lower=pd.Timestamp(moment) - pd.Timedelta(LAST_YEAR, "D"))
+        end = prices["effective_to"].fillna(moment).clip(upper=moment)
+        begin = prices["effective_from"].clip(lower=moment - pd.Timedelta(LAST_YEAR, "D"))
         held = ((end - begin) / pd.Timedelta(1, "D")).clip(lower=0)
         sums = pd.DataFrame({"price": prices["base_price"] * held, "held": held}).groupby(prices["property_id"]).sum()
         usual = (sums["price"] / sums["held"]).rename("usual_price")
-        found.append(usual.reset_index().assign(moment=pd.Timestamp(moment)))
+        found.append(usual.reset_index().assign(moment=moment))
     return pd.concat(found, ignore_index=True)
 
 
@@ -213,13 +227,12 @@ def cells(market: Market, origin: date, stride: int = 1, phase: int = 0) -> pd.D
         day_of_week=ds.dayofweek.astype(float),
         month=ds.month.astype(float),
         is_weekend=(ds.dayofweek >= 5).astype(float),
+        is_holiday=_is_holiday(market, listed["country"].to_numpy()[who], ds),
         on_the_books=booked[property_, horizon - 1],
         booked_ahead=booked.mean(axis=1)[property_],
         **_recent(market, at, property_, day),
         bookings=np.where(known, market.check_ins[property_, np.where(known, day, 0)], np.nan),
     )
-    holidays = market.holidays.rename(columns={"date": "ds"}).astype({"ds": rows["ds"].dtype})
-    rows = rows.merge(holidays, on=["country", "ds"], how="left")
     return rows[[*CELL_KEY, "destination_id", *(name for name in KNOWN if name not in CELL_KEY), "bookings"]]
 
 
@@ -245,5 +258,20 @@ def _recent(market: Market, at: int, property_: np.ndarray, day: np.ndarray) -> 
     }
 
 
+def _is_holiday(market: Market, country: np.ndarray, ds: pd.DatetimeIndex) -> np.ndarray:
+    """1 or 0 for each country and day; NaN where the holidays of the country are not known."""
+    there, then = market.holidays.index.get_indexer(country), market.holidays.columns.get_indexer(ds)
+    return np.where((there >= 0) & (then >= 0), market.holidays.to_numpy()[there, then], np.nan)
+
+
+def _running_sums(days: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """[groups, days + 1] sums over the properties of a group and all days before each."""
+    together = np.argsort(group, kind="stable")
+    first = np.searchsorted(group[together], np.arange(group.max() + 1))
+    sums = np.add.reduceat(days[together].astype(float), first, axis=0)
+    return np.pad(sums.cumsum(axis=1), ((0, 0), (1, 0)))
+
+
 def _days_since(first_day: date, days: pd.Series) -> np.ndarray:
-    return (pd.to_datetime(days) - pd.Timestamp(first_day)).dt.days.to_numpy()
+    """[rows] whole days since the first day began."""
+    return (days - pd.Timestamp(first_day)).dt.days.to_numpy()

@@ -14,6 +14,7 @@ from functools import lru_cache
 from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis, np, pd
+from wanderbricks_assets.models.frames import frame
 from wanderbricks_assets.models.model import CannotLearn, Tables
 
 HORIZON_DAYS = 90
@@ -23,7 +24,7 @@ LEVEL_DAYS = 28
 LONG_DAYS = 112
 LAST_YEAR = 364  # the same weekday a year earlier
 NEARBY_DAYS = 7
-REFIT_DAYS = 28  # distance of the Prophet fits
+REFIT_DAYS = 56  # distance of the Prophet fits
 MIN_SEASON_DAYS = 91  # before that Prophet sees too little; a year is needed for its yearly season
 _H = np.arange(1, HORIZON_DAYS + 1)
 _DEPTH = HORIZON_DAYS + LEVEL_DAYS  # how long before a day its books are kept
@@ -94,10 +95,10 @@ def read_books(tables: Tables, moment: datetime) -> Books:
     daily = tables["fact_booking_daily"]
     daily = daily.filter(daily.check_in_date < ibis.date(moment.date()))
     realized = daily.group_by("check_in_date").agg(revenue=exact_sum(daily.total_booking_value))
-    realized = realized.order_by("check_in_date").to_pandas()
+    realized = frame(realized, "check_in_date")
     if realized.empty:
         raise CannotLearn("fact_booking_daily has no day with a check-in yet: there is no revenue to learn from")
-    first_day = pd.Timestamp(realized.check_in_date.iloc[0]).date()
+    first_day = realized.check_in_date.iloc[0].date()
     days = (moment.date() - first_day).days
     revenue = np.zeros(days)
     revenue[_days_since(first_day, realized.check_in_date)] = realized.revenue
@@ -121,13 +122,13 @@ def _on_the_books(history: Table, moment: datetime, first_day: date, days: int) 
     changes = changes.group_by("check_in_date", "day").agg(
         amount=exact_sum(changes.amount), bookings=changes.bookings.sum()
     )
-    frame = changes.order_by("check_in_date", "day").to_pandas()
-    day = _days_since(first_day, frame.check_in_date)
+    changes = frame(changes, "check_in_date", "day")
+    day = _days_since(first_day, changes.check_in_date)
     # A change on day c is known at origins from c + 1 on: at horizons up to day - c.
-    horizon = np.minimum(day - _days_since(first_day, frame.day), _DEPTH)
+    horizon = np.minimum(day - _days_since(first_day, changes.day), _DEPTH)
     inside = (day >= 0) & (day < days) & (horizon >= 0)
     both = []
-    for amounts in (frame.amount, frame.bookings):
+    for amounts in (changes.amount, changes.bookings):
         books = np.zeros((days, _DEPTH + 1))
         np.add.at(books, (day[inside], horizon[inside]), amounts.to_numpy(float)[inside])
         both.append(books[:, ::-1].cumsum(axis=1)[:, ::-1].round(2))
@@ -141,11 +142,11 @@ def _holiday_share(dim_date: Table, first_day: date, days: int) -> np.ndarray:
         .group_by("date")
         .agg(countries=ibis._.count(), on_holiday=ibis._.is_holiday.sum())
     )
-    frame = shares.order_by("date").to_pandas()
-    day = _days_since(first_day, frame.date)
+    shares = frame(shares, "date")
+    day = _days_since(first_day, shares.date)
     inside = (day >= 0) & (day < days)
     result = np.zeros(days)
-    result[day[inside]] = (frame.on_holiday / frame.countries).to_numpy(float)[inside]
+    result[day[inside]] = (shares.on_holiday / shares.countries).to_numpy(float)[inside]
     return result
 
 
@@ -223,8 +224,9 @@ def prophet_forecast(
 
     revenue: daily, from `first_day`. holiday_share: of those days and the `days` after them.
     """
-    for name in ("prophet.plot", "prophet", "cmdstanpy"):  # they report every fit
+    for name in ("prophet.plot", "prophet"):  # they report what is not installed, and every fit
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    import cmdstanpy
     from prophet import Prophet
 
     calendar = pd.DataFrame(
@@ -238,9 +240,11 @@ def prophet_forecast(
         uncertainty_samples=0,
     )
     model.add_regressor("holiday_share")
-    model.fit(calendar.head(len(revenue)).assign(y=revenue), seed=0)
+    # Another report on every fit, from a logger that sets its own level when it is first asked for.
+    with cmdstanpy.disable_logging():
+        model.fit(calendar.head(len(revenue)).assign(y=revenue), seed=0)
     return np.maximum(model.predict(calendar.tail(days))["yhat"].to_numpy(), 0.0)
 
 
 def _days_since(first_day: date, days: pd.Series) -> np.ndarray:
-    return (pd.to_datetime(days) - pd.Timestamp(first_day)).dt.days.to_numpy()
+    return (days - pd.Timestamp(first_day)).dt.days.to_numpy()

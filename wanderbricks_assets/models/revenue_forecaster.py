@@ -36,8 +36,9 @@ MIN_ORIGINS = 6
 MIN_HISTORY_DAYS = 224
 COVERAGE = 0.8
 BANDS = (7, 30, 60, 90)  # last horizon of each band of the interval
-FOLDS = 2  # the latest: with more history the model errs less, and older folds gave intervals too wide (85% for 80%)
-FOLD_DAYS = 56
+FOLDS = 5  # the latest: with more history the model errs less, and older folds gave intervals too wide
+FOLD_DAYS = 28
+MIN_FOLD_HISTORY = 56  # days with rows before a fold
 ROUNDS = 100
 BOOSTER = {
     "objective": "reg:squarederror",  # of log(revenue / pick-up forecast): a relative error, as the metric's
@@ -65,11 +66,12 @@ class RevenueForecaster(Model):
         """One row per origin (every 10 days) and realized day of its horizon: ROW_KEY, SCALE, FEATURES, revenue."""
         return training_rows(read_books(tables, cutoff))
 
-    def fit(self, training: pd.DataFrame) -> Self:
-        # With a short history last year is known for few rows only: too few to learn what it says.
-        self.features = [name for name in FEATURES if training[name].notna().mean() >= 0.5]
-        self.booster = self._boost(training)
-        self.spread = self._conformal_spread(training)
+    def fit(self, training: pd.DataFrame, boosters: dict[pd.Timestamp, object] | None = None) -> Self:
+        """Fit, and keep in `boosters` those fitted on the rows before a day, for another fit on the same history."""
+        boosters = {} if boosters is None else boosters
+        end = training["ds"].max() + pd.Timedelta(1, "D")
+        self.booster = self._booster_until(end, training, boosters)
+        self.spread = self._conformal_spread(training, boosters)
         return self
 
     @classmethod
@@ -135,7 +137,7 @@ class RevenueForecaster(Model):
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(folder / "booster.ubj")
-        state = {"seed": self.seed, "features": self.features, "spread": self.spread.tolist()}
+        state = {"seed": self.seed, "spread": self.spread.tolist()}
         (folder / "forecaster.json").write_text(json.dumps(state))
 
     @classmethod
@@ -145,7 +147,7 @@ class RevenueForecaster(Model):
         state = json.loads((folder / "forecaster.json").read_text())
         model = cls(state["seed"])
         model.booster = xgboost.Booster({"nthread": BOOSTER["nthread"]}, model_file=folder / "booster.ubj")
-        model.features, model.spread = state["features"], np.array(state["spread"])
+        model.spread = np.array(state["spread"])
         return model
 
     @classmethod
@@ -168,31 +170,40 @@ class RevenueForecaster(Model):
         axes.legend(frameon=False)
         return figure
 
+    def _booster_until(self, end: pd.Timestamp, training: pd.DataFrame, boosters: dict[pd.Timestamp, object]):
+        if end not in boosters:
+            boosters[end] = self._boost(training[training["ds"] < end])
+        return boosters[end]
+
     def _boost(self, rows: pd.DataFrame):
         import xgboost
 
+        # With a short history last year is known for few rows only: too few to learn what it says.
+        features = [name for name in FEATURES if rows[name].notna().mean() >= 0.5]
         rows = rows[rows["revenue"] > 0].sort_values(ROW_KEY)
         label = np.log(rows["revenue"] / rows["pickup_forecast"])
-        data = xgboost.DMatrix(rows[self.features], label, nthread=1)
+        data = xgboost.DMatrix(rows[features], label, nthread=1)
         return xgboost.train({**BOOSTER, "seed": self.seed}, data, ROUNDS)
 
     def _expected(self, booster, rows: pd.DataFrame) -> np.ndarray:
         import xgboost
 
-        correction = booster.predict(xgboost.DMatrix(rows[self.features], nthread=1)).astype(float)
+        correction = booster.predict(xgboost.DMatrix(rows[booster.feature_names], nthread=1)).astype(float)
         return rows["pickup_forecast"].to_numpy() * np.exp(correction)
 
-    def _conformal_spread(self, training: pd.DataFrame) -> np.ndarray:
+    def _conformal_spread(self, training: pd.DataFrame, boosters: dict[pd.Timestamp, object]) -> np.ndarray:
         """[bands] the quantile of |log(revenue / forecast)| that covers 80% of past days, each forecast by a model that
         had not seen it (split conformal, Lei et al. 2018, with folds that only look back)."""
         first, end = training["ds"].min(), training["ds"].max() + pd.Timedelta(1, "D")
+        # Folds have fixed dates, so that the model of one is the model that was evaluated or served then.
+        begin = end - pd.Timedelta((end - pd.Timestamp(ANCHOR)).days % FOLD_DAYS or FOLD_DAYS, "D")
         folds = []
-        for start in (end - pd.Timedelta(fold * FOLD_DAYS, "D") for fold in range(1, FOLDS + 1)):
-            if (start - first).days < FOLD_DAYS:
+        for start in (begin - pd.Timedelta(fold * FOLD_DAYS, "D") for fold in range(FOLDS)):
+            if (start - first).days < MIN_FOLD_HISTORY:
                 break
             in_fold = (training["origin"] >= start) & (training["origin"] < start + pd.Timedelta(FOLD_DAYS, "D"))
             unseen = training[in_fold & (training["revenue"] > 0)]
-            forecast = self._expected(self._boost(training[training["ds"] < start]), unseen)
+            forecast = self._expected(self._booster_until(start, training, boosters), unseen)
             error = np.abs(np.log(unseen["revenue"] / forecast))
             folds.append(pd.DataFrame({"band": _band(unseen["horizon_days"]), "error": error}))
         errors = pd.concat(folds)
@@ -252,6 +263,7 @@ def forecasts(books: Books, origins: list[int], seed: int) -> pd.DataFrame:
     Columns: origin, ds, horizon_days, actual, predicted, lower, upper, seasonal_naive, prophet, pickup, on_the_books.
     """
     training = training_rows(books)
+    boosters = {}
     parts = []
     for origin in origins:
         if not MIN_HISTORY_DAYS <= origin < books.days:
@@ -261,7 +273,7 @@ def forecasts(books: Books, origins: list[int], seed: int) -> pd.DataFrame:
             )
         known = training[training["ds"] < pd.Timestamp(books.day(origin))]
         rows = feature_rows(books, [origin])
-        predicted = RevenueForecaster(seed).fit(known).predict(rows)
+        predicted = RevenueForecaster(seed).fit(known, boosters).predict(rows)
         day = origin + rows["horizon_days"].to_numpy("int64") - 1
         year_ago = np.where(day >= LAST_YEAR, books.revenue[np.maximum(day - LAST_YEAR, 0)], np.nan)
         rows = rows[[*ROW_KEY, "on_the_books"]].assign(
