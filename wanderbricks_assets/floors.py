@@ -11,7 +11,6 @@ from pathlib import Path
 
 from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled
 from wanderbricks_assets.lazy import np, pd
-from wanderbricks_assets.models.model import Evaluation
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.simulator import truth
@@ -20,15 +19,15 @@ from wanderbricks_assets.window import midnight
 GATE_HORIZON = 30  # days: what the targets of revenue and demand look at
 
 
-def floor(model: str, evaluation: Evaluation, lake: Lake, source: FilesSource) -> float | None:
-    """The floor of a model's metric on its evaluated rows; None where the source has no truth.
+def floor(model: str, rows: pd.DataFrame, lake: Lake, source: FilesSource) -> float | None:
+    """The floor of a model's metric on its evaluated `rows`; None where the source has no truth.
 
     For prices it is no floor but the true lift of the very recommendations that were judged.
     """
     folder = Path(source.folder)
     if not (folder / truth.TRUTH).is_dir():
         return None
-    return float(_FLOORS[model](evaluation.rows, folder, lake))
+    return float(_FLOORS[model](rows, folder, lake))
 
 
 def _revenue(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:

@@ -79,22 +79,32 @@ def _row(
     candidate = registry.candidate(target) if moment is None else _candidate_at(moment, target, registry)
     failed = [verdict for verdict in judge(target, candidate, registry) if not verdict.passed]
     serving = registry.serving_version(target, moment)
-    evaluation = registry.evaluation(candidate.run_id) if candidate and candidate.version else None
+    scores = registry.scores(candidate.run_id) if candidate and candidate.version else None
     return Row(
         model=target.model,
         metric=target.metric,
         target=target.bound,
-        value=evaluation.metric.value if evaluation else None,
-        lower=evaluation.metric.lower if evaluation else None,
-        upper=evaluation.metric.upper if evaluation else None,
-        baseline=evaluation.baseline if evaluation else None,
-        floor=floor(target.model, evaluation, lake, source) if evaluation and floors else None,
+        value=scores.metric.value if scores else None,
+        lower=scores.metric.lower if scores else None,
+        upper=scores.metric.upper if scores else None,
+        baseline=scores.baseline if scores else None,
+        floor=_floor(target, candidate.run_id, registry, lake, source) if scores and floors else None,
         passed=not failed,
         stage=target.stage if serving else None,
         version=serving,
         as_of=candidate.cutoff.date().isoformat() if candidate else None,
         reason="; ".join(dict.fromkeys(verdict.reason for verdict in failed)) or None,
     )
+
+
+def _floor(target: Target, run_id: str, registry: ModelRegistry, lake: Lake, source: FilesSource) -> float | None:
+    """Measured once, and then on record."""
+    value = registry.floor(run_id)
+    if value is None:
+        value = floor(target.model, registry.evaluated_rows(run_id), lake, source)
+        if value is not None:
+            registry.record_floor(run_id, value)
+    return value
 
 
 def _candidate_at(moment: datetime, target: Target, registry: ModelRegistry) -> Candidate | None:

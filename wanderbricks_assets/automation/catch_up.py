@@ -271,10 +271,10 @@ def _lacking(instance: dg.DagsterInstance, keys: list[str], partition: str) -> l
 
 
 def _awaits_promotion(model: type[Model], registry: ModelRegistry) -> bool:
-    """Whether the newest version has passed all gates and yet does not serve: a run was stopped before its end."""
+    """Whether the newest version passed all gates and nothing was decided: a run was stopped before its end."""
     target = model.target()
     candidate = registry.candidate(target)
-    if candidate is None or candidate.version is None or candidate.version == registry.serving_version(target):
+    if candidate is None or candidate.version is None or candidate.decision is not None:
         return False
     return all(verdict.passed for verdict in judge(target, candidate, registry))
 

@@ -58,6 +58,10 @@ class CustomerLtv(Model):
     name: ClassVar[str] = "customer_ltv"
     reads: ClassVar[tuple[str, ...]] = ("fact_booking_history", "user_features")
     flavours: ClassVar[tuple[str, ...]] = ("xgboost",)
+    limits: ClassVar[tuple[str, ...]] = (
+        "Only customers with a booking are valued; of the others nothing is known.",
+        "A single customer's value is mostly chance: use segments and sums, and the interval.",
+    )
 
     @classmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:

@@ -66,6 +66,10 @@ class DemandPredictor(Model):
         "engagement_features",
     )
     flavours = ("lightgbm",)
+    limits = (
+        "A listing that is new has no history of its own: its forecast is that of its kind and place.",
+        "The response to price is that of a forecast, not of an experiment: for prices use the pricing optimizer.",
+    )
 
     @classmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:

@@ -6,12 +6,14 @@
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 
 from wanderbricks_assets.contracts.source import SOURCE
-from wanderbricks_assets.models.gates import GATES, Verdict, refusal, verdicts
-from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model
+from wanderbricks_assets.models.card import model_card
+from wanderbricks_assets.models.gates import GATES, Verdict, compare, refusal, verdicts
+from wanderbricks_assets.models.model import CannotLearn, Model, Scores
 from wanderbricks_assets.models.registry import Candidate, ModelRegistry
 from wanderbricks_assets.partitions import LAST_3_YEARS_OF_WEEKS, WEEKLY, run_window, window_of
 from wanderbricks_assets.pictures import picture
@@ -86,6 +88,7 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
                     {target.metric: evaluation.metric.value, "baseline": evaluation.baseline, **evaluation.metrics}
                 ),
                 "picture": picture(model.figure(evaluation)),
+                "model_card": dg.MetadataValue.md(model_card(fitted, training, evaluation, cutoff)),
                 **_links(run, registry),
             }
         )
@@ -133,17 +136,22 @@ def _promotion(model: type[Model]) -> dg.AssetsDefinition:
     )
     def promote(registry: ModelRegistry) -> dg.MaterializeResult:
         candidate = registry.candidate(target)
-        failed = [verdict for verdict in judge(target, candidate, registry) if not verdict.passed]
         serving = registry.serving_version(target)
-        if candidate is None or failed:
-            reasons = "; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in failed) or "nothing was trained yet"
-            raise dg.Failure(
-                f"{target.model} was not promoted ({reasons}). "
-                + (f"Version {serving} goes on serving." if serving else "No version serves yet.")
-            )
-        registry.promote(target, candidate.version)
+        decision = decide(target, candidate, registry)
+        if candidate and candidate.version:
+            registry.record_decision(target, candidate.version, decision.reason)
+        if decision.refused:
+            raise dg.Failure(decision.reason, metadata={"decision": decision.reason})
+        if decision.version != serving:
+            registry.promote(target, decision.version)
         return dg.MaterializeResult(
-            metadata={"version": candidate.version, "stage": target.stage, "release": target.release, "before": serving}
+            metadata={
+                "version": decision.version,
+                "decision": decision.reason,
+                "before": serving,
+                "stage": target.stage,
+                "release": target.release,
+            }
         )
 
     return promote
@@ -156,10 +164,45 @@ def judge(target: Target, candidate: Candidate | None, registry: ModelRegistry) 
     if candidate.refusal:
         return refusal(candidate.refusal)
     serving = registry.serving_version(target, candidate.cutoff)
-    champion: Evaluation | None = None
+    champion: Scores | None = None
     if serving is not None and serving != candidate.version:
-        champion = registry.evaluation(registry.run_of(target, serving))
-    return verdicts(target, registry.evaluation(candidate.run_id), champion)
+        champion = registry.scores(registry.run_of(target, serving))
+    return verdicts(target, registry.scores(candidate.run_id), champion)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which version is to serve (None: none), whether the candidate was refused, and the sentence that says why."""
+
+    version: str | None
+    refused: bool
+    reason: str
+
+
+def decide(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> Decision:
+    """A candidate that passes all gates serves. A tie keeps the champion, unless the candidate knows newer data: it is
+    then the same method on the units that both evaluated, and has learned from more."""
+    serving = registry.serving_version(target)
+    stays = f"Version {serving} goes on serving." if serving else "No version serves yet."
+    judged = judge(target, candidate, registry)
+    failed = [verdict for verdict in judged if not verdict.passed]
+    if candidate is None or candidate.version is None or failed:
+        reasons = "; ".join(dict.fromkeys(f"{verdict.gate}: {verdict.reason}" for verdict in failed))
+        return Decision(serving, True, f"{target.model} was not promoted ({reasons}). {stays}")
+    new = f"Version {candidate.version}"
+    if serving == candidate.version:
+        return Decision(serving, False, candidate.decision or f"{new} serves: it passed all gates.")
+    if serving is None:
+        return Decision(candidate.version, False, f"{new} serves: it passed all gates, and no other version served.")
+    comparison = compare(*(registry.scores(run) for run in (registry.run_of(target, serving), candidate.run_id)))
+    known = str(comparison) if comparison else "no units in common"
+    if candidate.cutoff > registry.cutoff_of(target, serving):
+        return Decision(
+            candidate.version, False, f"{new} serves: not worse than version {serving}, and newer ({known})."
+        )
+    if comparison and comparison.is_better:
+        return Decision(candidate.version, False, f"{new} serves: better than version {serving} ({known}).")
+    return Decision(serving, False, f"A tie with {new.lower()} of the same data ({known}). {stays}")
 
 
 def _check_metadata(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> dict[str, object]:
@@ -167,12 +210,12 @@ def _check_metadata(target: Target, candidate: Candidate | None, registry: Model
         return {"target": f"{target.sign} {target.bound:g}"}
     if candidate.refusal:
         return {"target": f"{target.sign} {target.bound:g}", "cutoff": str(candidate.cutoff)}
-    evaluation = registry.evaluation(candidate.run_id)
-    metric = evaluation.metric
+    scores = registry.scores(candidate.run_id)
+    metric = scores.metric
     return {
         "target": f"{target.sign} {target.bound:g}",
         **_numbers({target.metric: metric.value, "lower": metric.lower, "upper": metric.upper}),
-        **_numbers({"baseline": evaluation.baseline}),
+        **_numbers({"baseline": scores.baseline}),
         "version": candidate.version,
         "cutoff": str(candidate.cutoff),
     }

@@ -50,33 +50,46 @@ class Calibration:
     statement: str
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True)
+class Scores:
     """How good the method is on rows later than what it was fitted on.
 
     metric: the target's metric. baseline: the naive baseline's value of the same metric on the same rows.
     metrics: everything else worth showing, by name; percentage errors and shares as fractions.
-    rows: the evaluated predictions, with what identifies each, `actual` and `predicted`.
     losses: one loss (smaller is better) per evaluation unit, indexed by a name of the unit that another version
         evaluated on the same data would give too (an origin, an origin and property): what champion and challenger are
         paired on.
+    slices: where it is good and where not, worst first: slice, value, rows, metric.
     """
 
     metric: Interval
     baseline: float
     calibration: Calibration
-    rows: pd.DataFrame
     losses: pd.Series
     metrics: dict[str, float] = field(default_factory=dict)
+    slices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SLICE_COLUMNS))
+
+
+SLICE_COLUMNS = ["slice", "value", "rows", "metric"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Scores):
+    """The scores with the rows they come from: the evaluated predictions, with what identifies each, `actual` and
+    `predicted`."""
+
+    rows: pd.DataFrame
 
 
 class Model(ABC):
     """One of the five. Class methods turn tables into frames; instances hold what was fitted.
 
-    `reads` names the tables it needs; `flavours` the libraries a saved version is loaded with.
+    `reads` names the tables it needs; `flavours` the libraries a saved version is loaded with; `limits` are sentences
+    for its card: what it must not be used for or trusted with.
     """
 
     name: ClassVar[str]
+    limits: ClassVar[tuple[str, ...]]
     reads: ClassVar[tuple[str, ...]]
     flavours: ClassVar[tuple[str, ...]]
 

@@ -34,6 +34,10 @@ class PricingOptimizer(Model):
     name = "pricing_optimizer"
     reads = ("property_features", "fact_booking_history")
     flavours = ("lightgbm",)
+    limits = (
+        "The response to price is estimated from prices that hosts chose; an experiment would be stronger evidence.",
+        "Competitors are taken to keep their prices, and guests to book no other night instead.",
+    )
 
     def __init__(self, seed: int = 0, rails: GuardRails | None = None):
         super().__init__(seed)

@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from wanderbricks_assets.lazy import pd
-from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model
+from wanderbricks_assets.models.card import model_card
+from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model, Scores
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -32,17 +34,22 @@ if TYPE_CHECKING:
 CUTOFF, REFUSAL, DAGSTER_RUN, RELEASE, PROMOTED = "cutoff", "refusal", "dagster_run_id", "release", "promoted"
 CHALLENGER = "Challenger"
 _SERVED = Path(__file__).parent / "served.py"
-_EVALUATION = "evaluation"
+_SCORES, _ROWS = "scores", "evaluated_rows.parquet"
+CARD, FLOOR, DECISION = "model_card.md", "floor", "decision"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """The newest training of a model: an evaluated version, or the reason why there is none."""
+    """The newest training of a model: an evaluated version, or the reason why there is none.
+
+    decision: what promotion has decided about it, if it has.
+    """
 
     cutoff: datetime
     run_id: str
     version: str | None
     refusal: str | None
+    decision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class ModelRegistry(dg.ConfigurableResource):
         mlflow.log_input(dataset, context="training")
         with tempfile.TemporaryDirectory() as folder:
             self._log_evaluation(Path(folder), evaluation)
+            mlflow.log_text(model_card(model, training, evaluation, datetime.fromisoformat(cutoff)), CARD)
             model_folder = Path(folder) / "model"
             model_folder.mkdir()
             (model_folder / "model.json").write_text(json.dumps({"model": target.model}))
@@ -146,21 +154,38 @@ class ModelRegistry(dg.ConfigurableResource):
             run_id=run.info.run_id,
             version=str(versions[0].version) if versions else None,
             refusal=tags.get(REFUSAL),
+            decision=versions[0].tags.get(DECISION) if versions else None,
         )
 
-    def evaluation(self, run_id: str) -> Evaluation:
-        """The evaluation that a training run logged."""
+    def scores(self, run_id: str) -> Scores:
+        """The scores that a training run logged."""
         with tempfile.TemporaryDirectory() as place:
-            folder = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{_EVALUATION}", dst_path=place))
+            folder = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{_SCORES}", dst_path=place))
             summary = json.loads((folder / "summary.json").read_text())
-            return Evaluation(
+            return Scores(
                 metric=Interval(**summary["metric"]),
                 baseline=summary["baseline"],
                 calibration=Calibration(**summary["calibration"]),
                 metrics=summary["metrics"],
-                rows=pd.read_parquet(folder / "rows.parquet"),
                 losses=pd.read_parquet(folder / "losses.parquet")["loss"],
+                slices=pd.read_json(StringIO(summary["slices"]), orient="split"),
             )
+
+    def evaluated_rows(self, run_id: str) -> pd.DataFrame:
+        """The evaluated predictions that a training run logged: see Evaluation."""
+        with tempfile.TemporaryDirectory() as place:
+            return pd.read_parquet(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{_ROWS}", dst_path=place))
+
+    def floor(self, run_id: str) -> float | None:
+        """What `record_floor` has recorded."""
+        return self._client.get_run(run_id).data.metrics.get(FLOOR)
+
+    def record_floor(self, run_id: str, floor: float) -> None:
+        """Put on record, and into the model card, what a forecaster who knows the truth would reach."""
+        self._client.log_metric(run_id, FLOOR, floor)
+        with tempfile.TemporaryDirectory() as place:
+            card = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{CARD}", dst_path=place)).read_text()
+        self._client.log_text(run_id, f"{card}\n\n**Floor.** With the simulator's truth known: {floor:.4g}.\n", CARD)
 
     def champion(self, target: Target, moment: datetime | None = None) -> Champion | None:
         """The version that serves, or served at a past moment, ready to predict."""
@@ -200,6 +225,14 @@ class ModelRegistry(dg.ConfigurableResource):
     def run_of(self, target: Target, version: str) -> str:
         return self._client.get_model_version(target.registered_name, version).run_id
 
+    def cutoff_of(self, target: Target, version: str) -> datetime:
+        """The moment up to which a version has seen the world."""
+        return datetime.fromisoformat(self._client.get_model_version(target.registered_name, version).tags[CUTOFF])
+
+    def record_decision(self, target: Target, version: str, decision: str) -> None:
+        """Keep with a version why it serves, or does not."""
+        self._client.set_model_version_tag(target.registered_name, version, DECISION, decision)
+
     def promote(self, target: Target, version: str) -> None:
         """Let a version serve: move the alias, and the stage where the registry still knows stages."""
         name = target.registered_name
@@ -230,13 +263,15 @@ class ModelRegistry(dg.ConfigurableResource):
             "baseline": evaluation.baseline,
             "calibration": vars(evaluation.calibration),
             "metrics": evaluation.metrics,
+            "slices": evaluation.slices.to_json(orient="split", index=False),
         }
-        place = folder / _EVALUATION
+        place = folder / _SCORES
         place.mkdir()
         (place / "summary.json").write_text(json.dumps(summary, indent=2, default=float))
-        evaluation.rows.to_parquet(place / "rows.parquet")
         evaluation.losses.rename("loss").to_frame().to_parquet(place / "losses.parquet")
-        self._mlflow.log_artifacts(str(place), _EVALUATION)
+        self._mlflow.log_artifacts(str(place), _SCORES)
+        evaluation.rows.to_parquet(folder / _ROWS)
+        self._mlflow.log_artifact(str(folder / _ROWS))
 
     def _versions(self, target: Target, condition: str | None = None) -> list[ModelVersion]:
         filters = [f"name = '{target.registered_name}'"] + ([condition] if condition else [])

@@ -60,6 +60,11 @@ class RevenueForecaster(Model):
     name = "revenue_forecaster"
     reads = ("fact_booking_daily", "fact_booking_history", "dim_date")
     flavours = ("xgboost", "prophet")
+    limits = (
+        "It forecasts the marketplace as a whole, not a destination or a listing.",
+        "A shock that neither the books nor the last weeks show (a closed border, a lost channel) it cannot foresee.",
+        "With less than a year of history there is no yearly season, and the interval is the only warning.",
+    )
 
     @classmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:

@@ -2,15 +2,20 @@ import pandas as pd
 import pytest
 
 from wanderbricks_assets.models.gates import BEATS_BASELINE, CALIBRATED, MEETS_TARGET, NO_WORSE, refusal, verdicts
-from wanderbricks_assets.models.model import Calibration, Evaluation, Interval
+from wanderbricks_assets.models.model import Calibration, Interval, Scores
 from wanderbricks_assets.targets import TARGETS
 
 MAPE, AUC = TARGETS["revenue_forecaster"], TARGETS["conversion_predictor"]
 
 
-def evaluation(value, lower, upper, baseline=0.5, losses=(), holds=True) -> Evaluation:
+def scores(value, lower, upper, baseline=0.5, losses=(), holds=True) -> Scores:
     named = pd.Series(dict(losses), dtype="float64")
-    return Evaluation(Interval(value, lower, upper), baseline, Calibration(holds, "80% covered"), pd.DataFrame(), named)
+    return Scores(
+        metric=Interval(value, lower, upper),
+        baseline=baseline,
+        calibration=Calibration(holds, "80% covered"),
+        losses=named,
+    )
 
 
 def passed(target, subject, champion=None) -> dict[str, bool]:
@@ -18,44 +23,44 @@ def passed(target, subject, champion=None) -> dict[str, bool]:
 
 
 def test_a_lucky_point_does_not_pass_when_the_upper_end_misses_the_target():
-    assert not passed(MAPE, evaluation(0.12, 0.10, 0.16))[MEETS_TARGET]
-    assert passed(MAPE, evaluation(0.12, 0.10, 0.149))[MEETS_TARGET]
+    assert not passed(MAPE, scores(0.12, 0.10, 0.16))[MEETS_TARGET]
+    assert passed(MAPE, scores(0.12, 0.10, 0.149))[MEETS_TARGET]
 
 
 def test_of_a_metric_that_must_be_high_the_lower_end_counts():
-    assert not passed(AUC, evaluation(0.78, 0.74, 0.80))[MEETS_TARGET]
-    assert passed(AUC, evaluation(0.78, 0.751, 0.80))[MEETS_TARGET]
+    assert not passed(AUC, scores(0.78, 0.74, 0.80))[MEETS_TARGET]
+    assert passed(AUC, scores(0.78, 0.751, 0.80))[MEETS_TARGET]
 
 
 def test_a_metric_that_could_not_be_computed_passes_nothing():
-    nothing = passed(MAPE, evaluation(float("nan"), float("nan"), float("nan"), baseline=float("nan")))
+    nothing = passed(MAPE, scores(float("nan"), float("nan"), float("nan"), baseline=float("nan")))
     assert not nothing[MEETS_TARGET]
     assert not nothing[BEATS_BASELINE]
 
 
 def test_a_model_no_better_than_its_naive_baseline_fails():
-    assert not passed(MAPE, evaluation(0.12, 0.11, 0.13, baseline=0.12))[BEATS_BASELINE]
-    assert passed(AUC, evaluation(0.8, 0.79, 0.81, baseline=0.6))[BEATS_BASELINE]
+    assert not passed(MAPE, scores(0.12, 0.11, 0.13, baseline=0.12))[BEATS_BASELINE]
+    assert passed(AUC, scores(0.8, 0.79, 0.81, baseline=0.6))[BEATS_BASELINE]
 
 
 def test_statements_of_uncertainty_that_do_not_hold_fail():
-    assert not passed(MAPE, evaluation(0.1, 0.09, 0.11, holds=False))[CALIBRATED]
+    assert not passed(MAPE, scores(0.1, 0.09, 0.11, holds=False))[CALIBRATED]
 
 
 def test_a_challenger_worse_on_the_same_units_is_refused_and_a_tie_is_not():
     units = [f"origin {number}" for number in range(12)]
-    champion = evaluation(0.1, 0.09, 0.11, losses=((unit, 1.0) for unit in units))
-    worse = evaluation(0.1, 0.09, 0.11, losses=((unit, 1.2 + 0.01 * i) for i, unit in enumerate(units)))
-    tie = evaluation(0.1, 0.09, 0.11, losses=((unit, 1 + (-1) ** i * 0.1) for i, unit in enumerate(units)))
+    champion = scores(0.1, 0.09, 0.11, losses=((unit, 1.0) for unit in units))
+    worse = scores(0.1, 0.09, 0.11, losses=((unit, 1.2 + 0.01 * i) for i, unit in enumerate(units)))
+    tie = scores(0.1, 0.09, 0.11, losses=((unit, 1 + (-1) ** i * 0.1) for i, unit in enumerate(units)))
     assert not passed(MAPE, worse, champion)[NO_WORSE]
     assert passed(MAPE, tie, champion)[NO_WORSE]
 
 
 def test_without_common_units_only_clearly_separate_intervals_refuse():
-    champion = evaluation(0.10, 0.09, 0.11)
-    assert passed(MAPE, evaluation(0.11, 0.10, 0.12), champion)[NO_WORSE]
-    assert not passed(MAPE, evaluation(0.14, 0.13, 0.145), champion)[NO_WORSE]
-    assert passed(MAPE, evaluation(0.05, 0.04, 0.06), champion)[NO_WORSE]
+    champion = scores(0.10, 0.09, 0.11)
+    assert passed(MAPE, scores(0.11, 0.10, 0.12), champion)[NO_WORSE]
+    assert not passed(MAPE, scores(0.14, 0.13, 0.145), champion)[NO_WORSE]
+    assert passed(MAPE, scores(0.05, 0.04, 0.06), champion)[NO_WORSE]
 
 
 def test_a_model_that_could_not_be_trained_fails_every_gate_with_the_reason():

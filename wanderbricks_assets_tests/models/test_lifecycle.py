@@ -14,8 +14,15 @@ import pytest
 from wanderbricks_assets.models import all as all_models
 from wanderbricks_assets.models.gates import GATES, MEETS_TARGET
 from wanderbricks_assets.models.lifecycle import judge, lifecycle
-from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Interval, Model
-from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.models.model import (
+    SLICE_COLUMNS,
+    Calibration,
+    CannotLearn,
+    Evaluation,
+    Interval,
+    Model,
+)
+from wanderbricks_assets.models.registry import CARD, ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.targets import TARGETS
@@ -31,6 +38,7 @@ class MeanRevenue(Model):
     name = "revenue_forecaster"
     reads = ("fact_booking_daily",)
     flavours = ()
+    limits = ("It knows only the mean.",)
     mape: ClassVar[float] = 0.1
     lacks: ClassVar[str | None] = None
 
@@ -58,7 +66,15 @@ class MeanRevenue(Model):
         rows = pd.DataFrame({"actual": [1.0], "predicted": [1.1]})
         losses = pd.Series({"a": cls.mape, "b": cls.mape})
         interval = Interval(cls.mape, cls.mape - 0.01, cls.mape + 0.01)
-        return Evaluation(interval, 0.4, Calibration(True, "holds"), rows, losses, {"origins": 2.0})
+        return Evaluation(
+            metric=interval,
+            baseline=0.4,
+            calibration=Calibration(True, "holds"),
+            losses=losses,
+            metrics={"origins": 2.0},
+            slices=pd.DataFrame([["weekday", "Friday", 5, 0.2]], columns=SLICE_COLUMNS),
+            rows=rows,
+        )
 
     @property
     def params(self):
@@ -203,7 +219,7 @@ def test_reading_an_evaluation_leaves_no_files_behind(pipeline, tmp_path, monkey
     pipeline.train(FIRST_WEEK)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    pipeline.registry.evaluation(pipeline.registry.candidate(TARGET).run_id)
+    pipeline.registry.scores(pipeline.registry.candidate(TARGET).run_id)
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
@@ -222,8 +238,49 @@ def test_a_saved_version_predicts_the_same_and_reads_no_pickle(pipeline):
 
 def test_what_was_evaluated_is_read_back_whole(pipeline):
     pipeline.train(FIRST_WEEK)
-    read = pipeline.registry.evaluation(pipeline.registry.candidate(TARGET).run_id)
+    run_id = pipeline.registry.candidate(TARGET).run_id
+    read = pipeline.registry.scores(run_id)
     assert read.metric == Interval(0.1, 0.1 - 0.01, 0.1 + 0.01)
     assert read.losses.to_dict() == {"a": 0.1, "b": 0.1}
     assert read.calibration == Calibration(True, "holds")
     assert read.metrics == {"origins": 2.0}
+    assert read.slices.to_dict("records") == [{"slice": "weekday", "value": "Friday", "rows": 5, "metric": 0.2}]
+    assert pipeline.registry.evaluated_rows(run_id).predicted.tolist() == [1.1]
+
+
+def test_the_model_card_says_what_it_learned_from_how_good_it_is_and_where_it_is_worst(pipeline):
+    result = pipeline.train(FIRST_WEEK)
+    registry, run_id = pipeline.registry, pipeline.registry.candidate(TARGET).run_id
+    registry.record_floor(run_id, 0.08)
+    card = registry._mlflow.artifacts.load_text(f"runs:/{run_id}/{CARD}")
+    data, reached, worst = "as known at 2024-01-15", "mape < 0.15. Reached: 0.1, 90% interval 0.09 to 0.11", "Friday"
+    floor = "**Floor.** With the simulator's truth known: 0.08"
+    for said in (data, "1 training rows", reached, "Naive baseline: 0.4", worst, "It knows only the mean.", floor):
+        assert said in card
+    assert registry.floor(run_id) == 0.08
+    (trained,) = result.asset_materializations_for_node("revenue_forecaster")
+    assert "Where it is worst" in trained.metadata["model_card"].value
+
+
+def decision_of(result):
+    (promoted,) = result.asset_materializations_for_node("revenue_forecaster_champion")
+    return promoted.metadata["decision"].value
+
+
+def test_a_tie_on_the_same_data_keeps_the_champion_and_one_on_newer_data_serves(pipeline):
+    assert (
+        decision_of(pipeline.train(FIRST_WEEK)) == "Version 1 serves: it passed all gates, and no other version served."
+    )
+    kept = decision_of(pipeline.train(FIRST_WEEK))
+    assert kept.startswith("A tie with version 2 of the same data (mean loss differs by 0 [0, 0]")
+    assert kept.endswith("Version 1 goes on serving.")
+    assert pipeline.registry.serving_version(TARGET) == "1"
+    assert decision_of(pipeline.train(SECOND_WEEK)).startswith("Version 3 serves: not worse than version 1, and newer")
+    assert pipeline.registry.serving_version(TARGET) == "3"
+
+
+def test_a_better_version_of_the_same_data_takes_over_and_keeps_the_reason(pipeline, monkeypatch):
+    pipeline.train(FIRST_WEEK)
+    monkeypatch.setattr(MeanRevenue, "mape", 0.05)
+    assert decision_of(pipeline.train(FIRST_WEEK)).startswith("Version 2 serves: better than version 1 (mean loss")
+    assert pipeline.registry.candidate(TARGET).decision.startswith("Version 2 serves: better")
