@@ -61,11 +61,12 @@ def rejected_without_day(tables: Mapping[str, Table]) -> Table:
     as they stand (users, properties, ...), and events without a time."""
     known = {name: accepted(name, tables[name]) for name in ("users", "hosts", "destinations", "amenities")}
     known["properties"] = accepted("properties", tables["properties"], known)
-    found = []
-    for name, rows in tables.items():
-        time_column = SOURCE[name].time_column
-        found.append(rejected(name, rows.filter(rows[time_column].isnull()) if time_column else rows, known))
-    first, *others = found
+    first, *others = (
+        rejected(name, rows.filter(rows[SOURCE[name].time_column].isnull()))
+        if SOURCE[name].time_column
+        else rejected(name, rows, known)
+        for name, rows in tables.items()
+    )
     return first.union(*others)
 
 

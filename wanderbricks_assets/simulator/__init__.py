@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from wanderbricks_assets.simulator import calibration as c
 from wanderbricks_assets.simulator import files, small_tables
@@ -70,10 +71,12 @@ def simulate(
         state["until"] = datetime.combine(begin, datetime.min.time()).isoformat()
         if until <= datetime.fromisoformat(state["until"]):
             raise ValueError(f"until ({until}) must be later than start ({begin})")
-    if state["profile"] == "sample":
-        summary = Summary(out, until, simulate_sample(out, until, state))
-    else:
-        summary = _run(out, until, state, progress)
+    # One thread: sums come out the same on a machine of any size, and small matrices are multiplied faster.
+    with threadpool_limits(1):
+        if state["profile"] == "sample":
+            summary = Summary(out, until, simulate_sample(out, until, state))
+        else:
+            summary = _run(out, until, state, progress)
     files.write_state(out, state | {"until": until.isoformat()})
     return summary
 
