@@ -84,7 +84,7 @@ class Trees:
     params = {  # noqa: RUF012
         "objective": "binary:logistic",
         "max_depth": 3,
-        "eta": 0.1,
+        "eta": 0.2,
         "min_child_weight": 5.0,
         "lambda": 5.0,
         "subsample": 0.7,
@@ -92,7 +92,7 @@ class Trees:
         "max_bin": 64,
         "nthread": 1,
     }
-    rounds = 120
+    rounds = 60
 
     def __init__(self, booster):
         self.booster = booster

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES, USER_FEATURES
-from wanderbricks_assets.features.point_in_time import as_of
+from wanderbricks_assets.features.past import Past, in_memory, known_at, taken
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import Tables
@@ -96,6 +96,18 @@ CATEGORIES = {
     "day_of_week": "view",
     "time_of_day": "view",
 }
+# Where the columns that are not made here come from.
+LISTING = [
+    *("base_price", "competitor_price", "rating", "photos_count", "bedrooms", "max_guests", "bookings_ma_7d"),
+    *("occupancy_30d", "property_type", "country"),
+]
+ENGAGEMENT = [
+    *("view_count", "click_count", "search_count", "unique_users", "time_on_page"),
+    *("views_7d", "clicks_7d", "conversion_rate"),
+]
+CUSTOMER = [
+    *("total_bookings", "booking_frequency", "days_since_last_booking", "cancellation_rate", "avg_booking_value"),
+]
 FEATURES = [*NUMBERS, *FLAGS, *CATEGORIES]
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIMES = np.array(["night", "morning", "afternoon", "evening"])  # six hours each, UTC
@@ -132,13 +144,17 @@ def view_features(views: Table, tables: Tables, start: datetime, end: datetime) 
     listings = listings.filter((listings.available_at >= oldest) & (listings.available_at < end))
     engagement = engagement.filter((engagement.available_at >= oldest) & (engagement.available_at < end))
     customers = customers.filter(customers.available_at < end).semi_join(views, "user_id")
-    rows = _browsing(as_of(views, listings, PROPERTY_FEATURES, "viewed_at", TIME_TO_LIVE))
-    rows = rows.filter(rows.viewed_at >= start)
-    rows = as_of(rows, engagement, ENGAGEMENT_FEATURES, "viewed_at", TIME_TO_LIVE)
-    rows = as_of(rows, customers, USER_FEATURES, "viewed_at", prefix="customer_")
-    frame = rows.to_pandas().sort_values(["viewed_at", "view_id"], ignore_index=True)
+    frame = in_memory(views).sort_values(["viewed_at", "view_id"], ignore_index=True)
+    frame["at"] = frame["viewed_at"]
+    frame = frame.join(known_at(frame, listings, PROPERTY_FEATURES, LISTING, TIME_TO_LIVE))
+    frame = _browsing(frame)
+    frame = frame[frame["viewed_at"] >= start].reset_index(drop=True)
+    frame = frame.join(known_at(frame, engagement, ENGAGEMENT_FEATURES, ENGAGEMENT, TIME_TO_LIVE))
+    frame = frame.join(known_at(frame, customers, USER_FEATURES, CUSTOMER).add_prefix("customer_"))
     guests = _guests(tables["dim_user"], views, end)
-    frame = pd.merge_asof(frame, guests, left_on="viewed_at", right_on="effective_from", by="user_id")
+    frame = frame.join(
+        taken(guests, Past(frame, guests, ["user_id"], or_at=True).latest()).drop(columns=["user_id", "at"])
+    )
     frame["property_conversion"], frame["user_conversion"] = _conversion_so_far(frame, views, tables, end)
     return _derived(frame, _bookings(tables["fact_booking_history"], views, end))
 
@@ -161,73 +177,70 @@ def with_label(frame: pd.DataFrame, fact_booking_history: Table, views: Table, c
     return frame.assign(**{LABEL: after["booked_at"].notna().to_numpy("int64")})
 
 
-def _browsing(rows: Table) -> Table:
-    """Add what the user looked at in the LOOK_BACK before each view: strictly earlier views, to the second."""
-    second = rows.viewed_at.epoch_seconds()
-    rows = rows.mutate(second=second)
-    span = int(LOOK_BACK.total_seconds())
-    user = ibis.range_window(group_by="user_id", order_by="second", preceding=(span, 1))
-    hour = ibis.range_window(group_by="user_id", order_by="second", preceding=(3600, 1))
-    pair = ibis.range_window(group_by=["user_id", "property_id"], order_by="second", preceding=(span, 1))
-    rows = rows.mutate(
-        views_of_property=rows.second.count().over(pair),
-        views_of_user=rows.second.count().over(user),
-        views_last_hour=rows.second.count().over(hour),
-        hours_since_first_view=(rows.second - rows.second.min().over(pair)) / 3600,
-        hours_browsing=(rows.second - rows.second.min().over(user)) / 3600,
-        # Decimal, for a sum that does not depend on the order of rows (gold/exact.py).
-        price_viewed=rows.base_price.cast("decimal(18, 2)").mean().over(user).cast("float64"),
+def _browsing(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add what the user looked at in the LOOK_BACK before each view: strictly earlier views, to the second.
+
+    frame: views in the order of time, from LOOK_BACK before the first of interest on.
+    """
+    user, pair = Past(frame, frame, ["user_id"]), Past(frame, frame, ["user_id", "property_id"])
+    views_of_property = pair.count(LOOK_BACK)
+    price = frame["base_price"].to_numpy()
+    priced = user.sum(~np.isnan(price), LOOK_BACK)
+    cents = user.sum(np.rint(np.nan_to_num(price) * 100).astype("int64"), LOOK_BACK)
+    return frame.assign(
+        views_of_property=views_of_property,
+        views_of_user=user.count(LOOK_BACK),
+        views_last_hour=user.count(timedelta(hours=1)),
+        properties_of_user=user.sum(views_of_property == 0, LOOK_BACK),
+        hours_since_first_view=pair.hours_since(pair.first(LOOK_BACK)),
+        hours_browsing=user.hours_since(user.first(LOOK_BACK)),
+        price_viewed=np.divide(cents, 100 * priced, out=np.full(len(frame), np.nan), where=priced > 0),
     )
-    is_first = (rows.views_of_property == 0).cast("int64")
-    rows = rows.mutate(is_first=is_first)
-    return rows.mutate(properties_of_user=rows.is_first.sum().over(user).fill_null(0))
 
 
 def _guests(dim_user: Table, views: Table, moment: datetime) -> pd.DataFrame:
-    """Who the viewing users were, one row per version begun before the moment."""
+    """Who the viewing users were, one row per version, begun `at` a time before the moment."""
     guests = dim_user.filter(dim_user.effective_from < moment).semi_join(views, "user_id")
     guests = guests.select(
-        "user_id", "effective_from", "is_business", home_country=guests.country, registered_at=guests.created_at
+        "user_id", "is_business", at="effective_from", home_country="country", registered_at="created_at"
     )
-    return guests.to_pandas().sort_values(["effective_from", "user_id"], ignore_index=True)
+    return in_memory(guests).sort_values(["at", "user_id"], ignore_index=True)
 
 
 def _conversion_so_far(
     frame: pd.DataFrame, views: Table, tables: Tables, end: datetime
 ) -> tuple[np.ndarray, np.ndarray]:
     """[rows] bookings per view of the property, and bookings of the user per property looked at on a day, by all users
-    and of all time until the end of the day before the view."""
+    and of all time until the end of the day before the view. Both are drawn towards the rate of everybody."""
     history = tables["fact_booking_history"]
     made = history.filter((history.known_at == history.created_at) & (history.created_at < end))
-    made = made.mutate(day=made.created_at.date())
+    made = in_memory(made.select("property_id", "user_id", at=made.created_at.truncate("D")))
     daily = tables["fact_property_engagement"]
     daily = daily.filter(daily.engagement_date < end.date())
-    seen = daily.group_by("property_id", day=daily.engagement_date).agg(count=daily.view_count.sum())
-    booked = made.group_by("property_id", "day").agg(count=made.count())
+    daily = daily.select("property_id", "view_count", "unique_user_views", at=daily.engagement_date.cast("timestamp"))
+    seen = in_memory(daily)
     looks = tables["page_views"]
-    looks = looks.filter(looks.timestamp < end).semi_join(views, "user_id")
-    looks = looks.mutate(day=looks.timestamp.date())
-    looked = looks.group_by("user_id", "day").agg(count=looks.property_id.nunique())
-    own = made.semi_join(views, "user_id")
-    own = own.group_by("user_id", "day").agg(count=own.count())
-    return _rate(frame, "property_id", booked, seen), _rate(frame, "user_id", own, looked)
+    looks = looks.filter(looks.timestamp < end).semi_join(views.select("user_id").distinct(), "user_id")
+    looks = in_memory(looks.select("user_id", "property_id", at=looks.timestamp.truncate("D")).distinct())
+    rows = frame.assign(at=frame["at"].dt.normalize())
+    everybody = Past(rows, made, []).count()
+    all_seen = Past(rows, seen, [])
+    of_property = _drawn(
+        Past(rows, made, ["property_id"]).count(),
+        Past(rows, seen, ["property_id"]).sum(seen["view_count"].to_numpy()),
+        everybody / np.maximum(all_seen.sum(seen["view_count"].to_numpy()), 1),
+    )
+    of_user = _drawn(
+        Past(rows, made, ["user_id"]).count(),
+        Past(rows, looks, ["user_id"]).count(),
+        everybody / np.maximum(all_seen.sum(seen["unique_user_views"].to_numpy()), 1),
+    )
+    return of_property, of_user
 
 
-def _rate(frame: pd.DataFrame, key: str, hits: Table, tries: Table) -> np.ndarray:
-    """[rows] hits per try of the row's key before its day, drawn towards the rate of all keys by PRIOR_VIEWS tries."""
-    own, everybody = [], []
-    for counts in (hits, tries):
-        daily = counts.to_pandas().sort_values(["day", key], ignore_index=True)
-        daily["day"] = daily["day"].astype("datetime64[us]")
-        daily["so_far"] = daily.groupby(key)["count"].cumsum()
-        total = daily.groupby("day", as_index=False)["count"].sum()
-        total["so_far"] = total["count"].cumsum()
-        days = pd.DataFrame({"day": frame["viewed_at"].dt.normalize().astype("datetime64[us]"), key: frame[key]})
-        before = {"on": "day", "allow_exact_matches": False}
-        own.append(pd.merge_asof(days, daily, by=key, **before)["so_far"].fillna(0).to_numpy("float64"))
-        everybody.append(pd.merge_asof(days, total, **before)["so_far"].fillna(0).to_numpy("float64"))
-    general = everybody[0] / np.maximum(everybody[1], 1)
-    return (own[0] + PRIOR_VIEWS * general) / (own[1] + PRIOR_VIEWS)
+def _drawn(hits: np.ndarray, tries: np.ndarray, general: np.ndarray) -> np.ndarray:
+    """[rows] hits per try, drawn towards the general rate by PRIOR_VIEWS tries."""
+    return (hits + PRIOR_VIEWS * general) / (tries + PRIOR_VIEWS)
 
 
 def _bookings(history: Table, views: Table, moment: datetime) -> pd.DataFrame:
@@ -256,7 +269,9 @@ def _derived(frame: pd.DataFrame, booked: pd.DataFrame) -> pd.DataFrame:
         tenure_days=(viewed_at - frame["registered_at"]).dt.total_seconds() / 86400,
         is_repeat=frame["customer_total_bookings"].fillna(0) > 0,
         was_guest=before["booked_at"].notna(),
-        is_domestic=(frame["home_country"] == frame["country"]).where(frame["home_country"].notna()),
+        is_domestic=(frame["home_country"].astype("object") == frame["country"].astype("object")).where(
+            frame["home_country"].notna()
+        ),
         day_of_week=np.array(_DAYS)[viewed_at.dt.dayofweek],
         time_of_day=_TIMES[viewed_at.dt.hour // 6],
     )

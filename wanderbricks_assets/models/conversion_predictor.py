@@ -63,7 +63,13 @@ class ConversionPredictor(Model):
     @classmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
         """One row per view of the last weeks whose label is known: KEYS, FEATURES and `converted`."""
-        return _labelled(tables, cutoff, below=1.0)
+        end = cutoff - LABEL_SPAN
+        start = end - TRAINING_SPAN
+        views = materialized(_sample(_views(tables, start, end), below=1.0))
+        frame = view_features(views, tables, start, end)
+        frame = with_label(frame, tables["fact_booking_history"], views, cutoff)
+        _check_labels(frame, tables, (start, end), cutoff)
+        return frame
 
     def fit(self, training: pd.DataFrame) -> Self:
         training = training.sort_values(["viewed_at", "view_id"], ignore_index=True)
@@ -93,7 +99,7 @@ class ConversionPredictor(Model):
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
         """The latest view of every user and property in the last 7 days, unless the user has booked it since."""
         start = moment - SCORED_SPAN
-        views = materialized(believed_views(tables["page_views"], start - LOOK_BACK, moment))
+        views = _views(tables, start, moment)
         frame = view_features(views, tables, start, moment)
         frame = frame.drop_duplicates(["user_id", "property_id"], keep="last", ignore_index=True)
         frame = with_label(frame, tables["fact_booking_history"], views, moment)
@@ -138,10 +144,22 @@ class ConversionPredictor(Model):
         weeks = (cutoff - LABEL_SPAN - FIRST_MONDAY) // timedelta(weeks=1)
         end = FIRST_MONDAY + weeks * timedelta(weeks=1)
         start = end - TEST_SPAN
-        model = cls(seed).fit(_labelled(tables, start, below=1 - TEST_USERS))
-        views = believed_views(tables["page_views"], start - LOOK_BACK, end)
-        views = materialized(views.filter(user_share(views.user_id) >= 1 - TEST_USERS))
-        test = with_label(view_features(views, tables, start, end), tables["fact_booking_history"], views, cutoff)
+        learned = start - LABEL_SPAN
+        views = _views(tables, learned - TRAINING_SPAN, end)
+        others = _sample(views.filter(views.viewed_at < learned), 1 - TEST_USERS)
+        tested = views.filter((user_share(views.user_id) >= 1 - TEST_USERS) & (views.viewed_at >= start - LOOK_BACK))
+        views = materialized(others.union(tested))
+        frame = view_features(views, tables, learned - TRAINING_SPAN, end)
+        is_test = user_share(frame["user_id"]) >= 1 - TEST_USERS
+        training = with_label(frame[~is_test].reset_index(drop=True), tables["fact_booking_history"], views, start)
+        _check_labels(training, tables, (learned - TRAINING_SPAN, learned), start)
+        model = cls(seed).fit(training)
+        test = with_label(
+            frame[is_test & (frame["viewed_at"] >= start)].reset_index(drop=True),
+            tables["fact_booking_history"],
+            views,
+            cutoff,
+        )
         _check_labels(test, tables, (start, end), cutoff)
         x = model.matrix(test)
         probability, lower, upper = model.probability(x)
@@ -247,18 +265,16 @@ class ConversionPredictor(Model):
         )
 
 
-def _labelled(tables: Tables, cutoff: datetime, below: float) -> pd.DataFrame:
-    """The training rows of users whose share is less than `below`, fewer where there are too many."""
-    end = cutoff - LABEL_SPAN
-    start = end - TRAINING_SPAN
-    views = believed_views(tables["page_views"], start - LOOK_BACK, end)
+def _views(tables: Tables, start: datetime, end: datetime) -> Table:
+    """The believed views that rows of [start, end) are made from."""
+    return materialized(believed_views(tables["page_views"], start - LOOK_BACK, end))
+
+
+def _sample(views: Table, below: float) -> Table:
+    """The views of users whose share is less than `below`, fewer users where that is more than TRAINING_VIEWS."""
     share = user_share(views.user_id)
     count = views.filter(share < below).count().execute()
-    views = materialized(views.filter(share < below * min(1.0, TRAINING_VIEWS / max(count, 1))))
-    frame = view_features(views, tables, start, end)
-    frame = with_label(frame, tables["fact_booking_history"], views, cutoff)
-    _check_labels(frame, tables, (start, end), cutoff)
-    return frame
+    return views.filter(share < below * min(1.0, TRAINING_VIEWS / max(count, 1)))
 
 
 def _check_labels(frame: pd.DataFrame, tables: Tables, span: tuple[datetime, datetime], cutoff: datetime) -> None:
