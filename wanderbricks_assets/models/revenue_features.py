@@ -24,13 +24,14 @@ LEVEL_DAYS = 28
 LONG_DAYS = 112
 LAST_YEAR = 364  # the same weekday a year earlier
 NEARBY_DAYS = 7
-REFIT_DAYS = 56  # distance of the Prophet fits
+REFIT_DAYS = 28  # distance of the Prophet fits; with 56 the resort's early origins were worse by a point at 90 days
 MIN_SEASON_DAYS = 91  # before that Prophet sees too little; a year is needed for its yearly season
 _H = np.arange(1, HORIZON_DAYS + 1)
 _DEPTH = HORIZON_DAYS + LEVEL_DAYS  # how long before a day its books are kept
 
 ROW_KEY = ["origin", "ds", "horizon_days"]
 SCALE = ["on_the_books", "pickup_forecast"]
+PROPHET = ["trend", "season", "holiday"]  # parts of Prophet's forecast, which is their sum
 FEATURES = [
     "horizon_days",
     "day_of_week",
@@ -44,6 +45,7 @@ FEATURES = [
     "picked_up_7",
     "picked_up_28",
     "last_year_pickup",
+    "proportional_forecast",
     "prophet",
 ]
 
@@ -74,19 +76,19 @@ class Books:
         return self.first_day + timedelta(days=int(index))
 
     def prophet(self, origin: int, days: int = HORIZON_DAYS + REFIT_DAYS) -> np.ndarray:
-        """[days] Prophet's forecast from an origin on, fitted on the days before it."""
+        """[days, PROPHET] Prophet's forecast in its parts from an origin on, fitted on the days before it."""
         holiday_share = self.holiday_share[: origin + days]
         return prophet_forecast(self.first_day, tuple(self.revenue[:origin]), tuple(holiday_share), days)
 
     def prophet_as_of(self, origin: int) -> np.ndarray:
-        """[HORIZON_DAYS] the forecast of the latest refit at or before the origin; NaN before the first one.
+        """[HORIZON_DAYS, PROPHET] the forecast of the latest refit at or before the origin; NaN before the first one.
 
         Refits have fixed dates, so a row is the same in training, in evaluation and when serving, and no fit has seen
         the origin's future.
         """
         age = (origin - self.index(ANCHOR)) % REFIT_DAYS
         if origin - age < MIN_SEASON_DAYS:
-            return np.full(HORIZON_DAYS, np.nan)
+            return np.full((HORIZON_DAYS, len(PROPHET)), np.nan)
         return self.prophet(origin - age)[age : age + HORIZON_DAYS]
 
 
@@ -151,10 +153,12 @@ def _holiday_share(dim_date: Table, first_day: date, days: int) -> np.ndarray:
 
 
 def feature_rows(books: Books, origins: list[int]) -> pd.DataFrame:
-    """One row per origin and horizon 1 to HORIZON_DAYS: ROW_KEY, SCALE, FEATURES, revenue (NaN before it is).
+    """One row per origin and horizon 1 to HORIZON_DAYS: ROW_KEY, SCALE, PROPHET, to_come, FEATURES, revenue (NaN
+    before it is).
 
     Amounts among the FEATURES are in units of `pickup_forecast`: the books plus what such days picked up lately
     (additive pick-up, Weatherford and Kimes 2003), so that they mean the same however large the marketplace is.
+    to_come: of the revenue of such days lately, the share that came after this horizon.
     """
     rows = pd.concat([_rows_at(books, origin) for origin in origins], ignore_index=True)
     return rows.astype(dict.fromkeys(FEATURES, "float64"))
@@ -170,6 +174,7 @@ def _rows_at(books: Books, origin: int) -> pd.DataFrame:
     forecast = np.maximum(np.maximum(on_books + pickup[PICKUP_DAYS], recent / 20), 1.0)
     # Means over days nearby, each at its own horizon at the same origin, at the edges over those there are.
     nearby = pd.Series(on_books).rolling(2 * NEARBY_DAYS + 1, center=True, min_periods=1).mean().to_numpy()
+    prophet = books.prophet_as_of(origin)
     amounts = {
         "booked": on_books,
         "booked_nearby": nearby,
@@ -179,9 +184,10 @@ def _rows_at(books: Books, origin: int) -> pd.DataFrame:
         "picked_up_7": on_books - value[day, _H + 7],
         "picked_up_28": on_books - value[day, _H + LEVEL_DAYS],
         "last_year_pickup": _last_year_pickup(books, day),
-        "prophet": books.prophet_as_of(origin),
+        # Proportional pick-up beside the additive one: books nearby times what books at this horizon lately grew by.
+        "proportional_forecast": nearby * _ratio(recent, recent - pickup[PICKUP_DAYS]),
+        "prophet": np.maximum(prophet.sum(axis=1), 0.0),
     }
-    value_per_booking = np.divide(on_books, bookings, out=np.full(HORIZON_DAYS, np.nan), where=bookings > 0)
     ds = pd.date_range(books.day(origin), periods=HORIZON_DAYS)
     known = day < books.days
     return pd.DataFrame(
@@ -191,13 +197,21 @@ def _rows_at(books: Books, origin: int) -> pd.DataFrame:
             "horizon_days": _H,
             "on_the_books": on_books,
             "pickup_forecast": forecast,
+            **dict(zip(PROPHET, prophet.T, strict=True)),
+            "to_come": np.clip(_ratio(pickup[PICKUP_DAYS], recent), 0.0, 1.0),
             "day_of_week": ds.dayofweek,
             "holiday_share": books.holiday_share[day],
-            "value_per_booking": value_per_booking / recent if recent else np.nan,
+            "value_per_booking": _ratio(_ratio(on_books, bookings), recent),
             **{name: amount / forecast for name, amount in amounts.items()},
             "revenue": np.where(known, revenue[np.where(known, day, 0)], np.nan),
         }
     )
+
+
+def _ratio(amount: np.ndarray | float, base: np.ndarray | float) -> np.ndarray:
+    """amount / base; NaN where the base is not above 0."""
+    amount, base = np.broadcast_arrays(np.asarray(amount, float), np.asarray(base, float))
+    return np.divide(amount, base, out=np.full(base.shape, np.nan), where=base > 0)
 
 
 def _pickup(books: Books, origin: int, span: int) -> np.ndarray:
@@ -220,7 +234,7 @@ def _last_year_pickup(books: Books, day: np.ndarray) -> np.ndarray:
 def prophet_forecast(
     first_day: date, revenue: tuple[float, ...], holiday_share: tuple[float, ...], days: int
 ) -> np.ndarray:
-    """[days] the days after the revenue, by Prophet (Taylor and Letham 2018): trend, season, holidays.
+    """[days, PROPHET] the days after the revenue, by Prophet (Taylor and Letham 2018).
 
     revenue: daily, from `first_day`. holiday_share: of those days and the `days` after them.
     """
@@ -243,7 +257,9 @@ def prophet_forecast(
     # Another report on every fit, from a logger that sets its own level when it is first asked for.
     with cmdstanpy.disable_logging():
         model.fit(calendar.head(len(revenue)).assign(y=revenue), seed=0)
-    return np.maximum(model.predict(calendar.tail(days))["yhat"].to_numpy(), 0.0)
+    found = model.predict(calendar.tail(days))
+    holiday = found["trend"] * found["holiday_share"]  # multiplicative: of the trend
+    return np.column_stack([found["trend"], found["yhat"] - found["trend"] - holiday, holiday])
 
 
 def _days_since(first_day: date, days: pd.Series) -> np.ndarray:

@@ -18,6 +18,7 @@ from wanderbricks_assets.models.revenue_features import (
     LAST_YEAR,
     LEVEL_DAYS,
     PICKUP_DAYS,
+    PROPHET,
     ROW_KEY,
     Books,
     feature_rows,
@@ -87,16 +88,25 @@ class RevenueForecaster(Model):
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         yhat = self._expected(self.booster, inputs)
         factor = np.exp(self.spread[_band(inputs["horizon_days"])])
-        return pd.DataFrame(
-            {
-                "ds": inputs["ds"].to_numpy(),
-                "horizon_days": inputs["horizon_days"].to_numpy("int64"),
-                "yhat": yhat,
-                "yhat_lower": yhat / factor,
-                "yhat_upper": yhat * factor,
-                "on_the_books": inputs["on_the_books"].to_numpy(),
-            }
+        interval = {"yhat": yhat, "yhat_lower": yhat / factor, "yhat_upper": yhat * factor}
+        parts = self.explain(inputs)
+        return parts[["ds"]].assign(
+            horizon_days=inputs["horizon_days"].to_numpy("int64"), **interval, **parts.drop(columns="ds")
         )
+
+    def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """ds, and the parts that `yhat` is the sum of: trend, season, holiday, on_the_books, pick_up.
+
+        on_the_books: what is booked. trend, season, holiday: the parts of Prophet's forecast of the day, each times
+        the share of a day's revenue that lately came after this horizon: what a day like this usually still brings.
+        pick_up: the rest, by which the forecast exceeds (or, below 0, falls short of) that, as bookings come faster or
+        slower, or are cancelled.
+        """
+        usual = inputs[PROPHET].mul(inputs["to_come"], axis=0).fillna(0.0).reset_index(drop=True)
+        booked = inputs["on_the_books"].to_numpy()
+        rest = self._expected(self.booster, inputs) - booked - usual.sum(axis=1)
+        usual.insert(0, "ds", inputs["ds"].to_numpy())
+        return usual.assign(on_the_books=booked, pick_up=rest)
 
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
@@ -287,7 +297,8 @@ def forecasts(books: Books, origins: list[int], seed: int) -> pd.DataFrame:
             lower=predicted["yhat_lower"],
             upper=predicted["yhat_upper"],
             seasonal_naive=year_ago,
-            prophet=books.prophet(origin)[:HORIZON_DAYS],  # fitted at this very origin
+            # Fitted at this very origin.
+            prophet=np.maximum(books.prophet(origin)[:HORIZON_DAYS].sum(axis=1), 0.0),
             pickup=rows["pickup_forecast"],
         )
         parts.append(rows[rows["actual"].notna()])
