@@ -160,7 +160,12 @@ QUARANTINE = table(
     "quarantine",
     "Events of the source that were not believed, each with the reason; nothing is dropped in silence.",
     C("source_table", "string", nullable=False),
-    C("event_time", "timestamp", "the row's own time", nullable=False),
+    C(
+        "event_time",
+        "timestamp",
+        "the row's own time; of a row without one the day of the folder that it lies in",
+        nullable=False,
+    ),
     *_QUARANTINED,
     key="source_table event_time reason row_key row",
     time_column="event_time",
@@ -168,7 +173,7 @@ QUARANTINE = table(
 QUARANTINE_WITHOUT_DAY = table(
     "quarantine_without_day",
     "Source rows that were not believed and belong to no day, as the source stands: rows of tables that it rewrites "
-    "whole, such as users and properties, and events whose time is missing.",
+    "whole, such as users and properties, and events with neither a time nor the folder of a day.",
     C("source_table", "string", nullable=False),
     *_QUARANTINED,
     key="source_table reason row_key row",

@@ -119,16 +119,20 @@ def fact_property_engagement(
     **DAILY_TABLE,
     ins={"bookings": RECENT_YEARS, **dict.fromkeys(QUARANTINED, SAME_DAY)},
 )
-def quarantine(context: dg.AssetExecutionContext, bookings: Table, **sources: Table) -> Table:
+def quarantine(context: dg.AssetExecutionContext, source: FilesSource, bookings: Table, **sources: Table) -> Table:
+    """An event without a time is told on the day of the folder that it lies in."""
     days = run_window(context)
     made = bookings.filter(days.contains(bookings.created_at))
     tables = {"bookings": made, **sources}
     known = {"bookings": accepted("bookings", bookings)}
-    first, *others = (rejected(name, rows, known) for name, rows in tables.items())
+    undated = (rejected(name, source.undated(name, days)) for name in tables)
+    first, *others = (*(rejected(name, rows, known) for name, rows in tables.items()), *undated)
     return first.union(*others)
 
 
 @dg.asset(**described(contracts.QUARANTINE_WITHOUT_DAY, "gold"), deps=list(SOURCE))
 def quarantine_without_day(source: FilesSource) -> Table:
-    """Reads the tables whole: an input that is cut by time would leave out the rows that have none."""
-    return rejected_without_day({name: source.read(name) for name in SOURCE})
+    """The tables without days, and what of the others has neither a time nor the folder of a day."""
+    return rejected_without_day(
+        {name: source.undated(name) if contract.time_column else source.read(name) for name, contract in SOURCE.items()}
+    )

@@ -35,6 +35,8 @@ def _judged(rows: Table, source_rows: Callable[[str], Table]) -> dg.AssetCheckRe
     counts = rows.group_by("source_table", "reason").agg(rows=rows.copies.sum()).order_by(ibis.desc("rows")).to_pandas()
     by_table = counts.groupby("source_table")["rows"].sum().to_dict()
     sizes = {name: source_rows(name).count().to_pyarrow().as_py() for name in by_table}
+    # Rows without a time are among the quarantined, and not among those that a window of the source holds.
+    sizes = {name: max(size, by_table[name]) for name, size in sizes.items()}
     shares = {name: count / sizes[name] for name, count in by_table.items()}
     worst = max(shares, key=shares.get, default=None)
     return dg.AssetCheckResult(

@@ -42,10 +42,11 @@ def accepted(name: str, rows: Table, known: Mapping[str, Table] | None = None) -
 
 
 def rejected(name: str, rows: Table, known: Mapping[str, Table] | None = None) -> Table:
-    """The rows that are not, in the columns of the quarantine table."""
+    """The rows that are not, in the columns of the quarantine table. Rows without a time may have a `day` instead."""
     contract = SOURCE[name]
     rows = judged(name, rows, known).filter(ibis._[REASON].notnull())
-    event_time = rows[contract.time_column].cast("timestamp") if contract.time_column else ibis.null("timestamp")
+    times = [rows[column].cast("timestamp") for column in (contract.time_column, "day") if column in rows.columns]
+    event_time = ibis.coalesce(ibis.null("timestamp"), *times)
     rows = rows.select(
         source_table=ibis.literal(name),
         event_time=event_time,
@@ -57,15 +58,12 @@ def rejected(name: str, rows: Table, known: Mapping[str, Table] | None = None) -
 
 
 def rejected_without_day(tables: Mapping[str, Table]) -> Table:
-    """The rows that are not believed and belong to no day, of all tables of the source: those of tables that it keeps
-    as they stand (users, properties, ...), and events without a time."""
+    """The rows that are not believed and belong to no day: those of the tables that the source keeps as they stand
+    (users, properties, ...), and of the event tables what is given of them."""
     known = {name: accepted(name, tables[name]) for name in ("users", "hosts", "destinations", "amenities")}
     known["properties"] = accepted("properties", tables["properties"], known)
     first, *others = (
-        rejected(name, rows.filter(rows[SOURCE[name].time_column].isnull()))
-        if SOURCE[name].time_column
-        else rejected(name, rows, known)
-        for name, rows in tables.items()
+        rejected(name, rows, None if SOURCE[name].time_column else known) for name, rows in tables.items()
     )
     return first.union(*others)
 

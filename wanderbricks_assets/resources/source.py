@@ -46,6 +46,21 @@ class FilesSource(dg.ConfigurableResource):
             rows = rows.filter(window.contains(rows[contract.time_column]))
         return rows
 
+    def undated(self, name: str, window: Window | None = None) -> Table:
+        """The rows of an event table that carry no time, and so lie in no window, with `day`: that of their folder.
+
+        They are those of the folders of a window; without one those that lie in no day's folder, with a null day.
+        """
+        contract = SOURCE[name]
+        files = self.files(name, window)
+        in_folders = bool(files) and files[0].parent.name.startswith("date=")
+        if not files or in_folders == (window is None):
+            return contract.conform(ibis.memtable(contract.empty())).mutate(day=ibis.null("date"))
+        rows = _scan(files, hive_partitioning=True)
+        day = rows["date"].cast("date") if in_folders else ibis.null("date")
+        rows = rows.filter(rows[contract.time_column].isnull()).mutate(day=day)
+        return rows.select(*contract.schema.names, "day").cast(dict(contract.schema.items()))
+
     def require(self) -> None:
         """Raise SourceError, naming them all, when required tables are missing."""
         missing = [name for name, contract in SOURCE.items() if contract.required and not self.files(name)]
@@ -84,10 +99,10 @@ def _touches(folder_name: str, window: Window) -> bool:
     return day <= window.last_day.isoformat() and (window.opens or day >= window.first_day.isoformat())
 
 
-def _scan(files: list[Path]) -> Table:
+def _scan(files: list[Path], hive_partitioning: bool = False) -> Table:
     if files[0].suffix == ".csv":
         return duckdb_engine().read_csv(files[0])
-    return duckdb_engine().read_parquet(files, hive_partitioning=False)
+    return duckdb_engine().read_parquet(files, hive_partitioning=hive_partitioning)
 
 
 def _conform(contract: Contract, file: Path, rows: Table) -> Table:

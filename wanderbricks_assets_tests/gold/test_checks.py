@@ -87,3 +87,13 @@ def test_rows_that_belong_to_no_day_are_judged_by_the_whole_table(source: Path):
 def test_a_source_without_faults_passes_with_nothing_told(source: Path):
     kept = checked(source, assets.quarantine_without_day)
     assert (kept.passed, kept.description, kept.metadata["reasons"].value) == (True, "0 rows quarantined", "none")
+
+
+def test_an_event_without_a_time_is_told_on_the_day_of_its_folder(source: Path):
+    good, timeless = view(1, "2024-01-02 10:00"), view(2, "2024-01-02 10:00") | {"timestamp": None}
+    for day, rows in (("2024-01-02", [good, timeless]), ("2024-01-03", [view(3, "2024-01-03 10:00")])):
+        folder = source / "page_views" / f"date={day}"
+        folder.mkdir(parents=True)
+        pq.write_table(arrow_of(SOURCE["page_views"], rows), folder / "part.parquet")
+    assert "timestamp is null" in checked(source, assets.quarantine, "2024-01-02").metadata["reasons"].value
+    assert checked(source, assets.quarantine, "2024-01-03").description == "0 rows quarantined"
