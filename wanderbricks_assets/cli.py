@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -193,7 +194,7 @@ def _materialize(settings: Settings, moment: datetime) -> int:
     import dagster as dg
 
     from wanderbricks_assets.automation.catch_up import Progress, catch_up
-    from wanderbricks_assets.automation.orphans import PROCESS, close_orphans, sign_of_life
+    from wanderbricks_assets.automation.orphans import PROCESS, close_orphans, close_training_runs, sign_of_life
     from wanderbricks_assets.definitions import defs
 
     began = time.monotonic()
@@ -208,10 +209,14 @@ def _materialize(settings: Settings, moment: datetime) -> int:
         console.print(f"{mark} {step.step:<36} {step.seconds:6.1f} s   {step.left:3} left   {in_all:6.0f} s in all")
 
     console.print(f"Materializing up to {moment:%Y-%m-%d %H:%M} UTC from {settings.source_folder}")
-    with dg.DagsterInstance.get() as instance, sign_of_life(settings.home / "running") as process:
-        for orphan in close_orphans(instance, defs.resources["registry"], settings.home / "running"):
+    running = settings.home / "running"
+    with dg.DagsterInstance.get() as instance, sign_of_life(running) as process, ThreadPoolExecutor(1) as background:
+        for orphan in close_orphans(instance, running):
             console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
+        # Importing MLflow and making its database takes seconds, in which the first tables are made.
+        closing = background.submit(close_training_runs, instance, defs.resources["registry"])
         outcome = catch_up(defs, instance, moment, show, {PROCESS: process})
+        closing.result()
     console.print(
         f"{len(outcome.materialized)} assets in {outcome.runs} runs, {time.monotonic() - began:.0f} s"
         if outcome.runs

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 YEARS_OF_HISTORY = 3
-DAYS_OF_HOURS = 400
+DAYS_OF_HOURS = 300
 DEFAULT_HOME = Path(".wanderbricks")
 
 
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
 
     @property
     def first_hourly_day(self) -> date:
-        """Thirteen months of hours: no model looks at older ones, and each costs an event in the log."""
+        """Ten months of hours: no model looks at older ones, and each costs an event in the log."""
         return self.hourly_start or default_hourly_start(self.first_day, _today())
 
     def save(self) -> None:

@@ -30,8 +30,8 @@ def sign_of_life(folder: Path) -> Iterator[str]:
     file.unlink()
 
 
-def close_orphans(instance: dg.DagsterInstance, registry: ModelRegistry, folder: Path) -> list[str]:
-    """Mark the runs of dead processes as failed, in Dagster and in MLflow; returns the ids of those in Dagster.
+def close_orphans(instance: dg.DagsterInstance, folder: Path) -> list[str]:
+    """Mark the Dagster runs of dead processes as failed; returns their ids.
 
     Runs that carry no sign of life, as those that the UI launches, are left to Dagster.
     """
@@ -43,13 +43,17 @@ def close_orphans(instance: dg.DagsterInstance, registry: ModelRegistry, folder:
     for run in orphans:
         instance.report_run_failed(run, "The process of this run ended before the run did. What it wrote is whole.")
         (folder / run.tags[PROCESS]).unlink(missing_ok=True)
+    return [run.run_id for run in orphans]
+
+
+def close_training_runs(instance: dg.DagsterInstance, registry: ModelRegistry) -> None:
+    """Mark the MLflow runs as failed that are still open although their Dagster run has ended."""
 
     def has_ended(dagster_run_id: str) -> bool:
         run = instance.get_run_by_id(dagster_run_id)
         return run is not None and run.is_finished
 
     registry.close_runs(has_ended)
-    return [run.run_id for run in orphans]
 
 
 def _is_dead(file: Path) -> bool:

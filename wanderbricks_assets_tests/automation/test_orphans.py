@@ -7,7 +7,7 @@ import time
 import dagster as dg
 import pytest
 
-from wanderbricks_assets.automation.orphans import close_orphans
+from wanderbricks_assets.automation.orphans import close_orphans, close_training_runs
 from wanderbricks_assets.targets import TARGETS
 from wanderbricks_assets_tests.automation.endless_run import registry_of
 
@@ -38,13 +38,14 @@ def statuses(home):
 
 def test_runs_of_a_living_process_are_left_alone_and_those_of_a_killed_one_are_closed(begun, tmp_path):
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        assert close_orphans(instance, registry_of(tmp_path), tmp_path / "running") == []
+        assert close_orphans(instance, tmp_path / "running") == []
+        close_training_runs(instance, registry_of(tmp_path))
         assert statuses(tmp_path) == (dg.DagsterRunStatus.STARTED, "RUNNING")
 
         begun.kill()
         begun.wait()
-        (closed,) = close_orphans(instance, registry_of(tmp_path), tmp_path / "running")
+        assert len(close_orphans(instance, tmp_path / "running")) == 1
+        close_training_runs(instance, registry_of(tmp_path))
 
-    assert closed
     assert statuses(tmp_path) == (dg.DagsterRunStatus.FAILURE, "FAILED")
     assert list((tmp_path / "running").iterdir()) == []
