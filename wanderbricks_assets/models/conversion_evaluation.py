@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 BINS = 10
 LARGEST_ERROR = 0.01  # expected calibration error that the mission accepts
 USER_GROUPS = 10  # per week: the units in which versions are compared
+SLICES = {"device_type": "device", "home_country": "country of the user", "property_type": "property type"}
+FEWEST_IN_SLICE = 30  # conversions, and other views: an AUC of fewer has a standard error above 0.05 (Hanley 1982)
 
 
 def measured(rows: pd.DataFrame, seed: int) -> Evaluation:
-    """rows: view_id, user_id, viewed_at, actual (0 or 1), predicted, lower, upper, baseline (a score), and the
-    probabilities of each candidate under its name."""
+    """rows: view_id, user_id, viewed_at, actual (0 or 1), predicted, lower, upper, baseline (a score), the
+    probabilities of each candidate under its name, and the columns of SLICES."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     actual, predicted = rows["actual"].to_numpy(), rows["predicted"].to_numpy()
@@ -61,6 +63,36 @@ def measured(rows: pd.DataFrame, seed: int) -> Evaluation:
         losses=pd.Series(loss, index=pd.Index(unit, name="unit")).groupby(level=0).mean().rename("loss"),
         metrics={name: float(value) for name, value in metrics.items()},
     )
+
+
+def slices(rows: pd.DataFrame) -> pd.DataFrame:
+    """How the evaluated views fare by part of the market, the worst first: slice, value, rows, metric (AUC-ROC), the
+    rate that booked, the mean stated probability (`predicted`) and by how much they differ (`calibration_error`).
+
+    Parts with fewer than FEWEST_IN_SLICE conversions or other views are left out: their AUC would be chance.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    found = []
+    for column, name in SLICES.items():
+        for value, part in rows.groupby(column):
+            converted = int(part["actual"].sum())
+            if min(converted, len(part) - converted) < FEWEST_IN_SLICE:
+                continue
+            rate, predicted = part["actual"].mean(), part["predicted"].mean()
+            found.append(
+                {
+                    "slice": name,
+                    "value": value,
+                    "rows": len(part),
+                    "metric": roc_auc_score(part["actual"], part["predicted"]),
+                    "rate": rate,
+                    "predicted": predicted,
+                    "calibration_error": abs(predicted - rate),
+                }
+            )
+    columns = ["slice", "value", "rows", "metric", "rate", "predicted", "calibration_error"]
+    return pd.DataFrame(found, columns=columns).sort_values("metric", ignore_index=True)
 
 
 def weighted_auc(actual: np.ndarray, score: np.ndarray) -> Callable[[np.ndarray], float]:

@@ -28,7 +28,9 @@ LABEL = "converted"
 LABEL_SPAN = timedelta(days=7)  # docs/models.md: the same user books that property within 7 days
 LOOK_BACK = timedelta(days=7)  # of what the user looked at before
 TIME_TO_LIVE = timedelta(days=8)  # daily and hourly rows older than that do not describe a listing any more
-PRIOR_VIEWS = 30  # a conversion rate counts as if so many views at everybody's rate had come first: at 7%, two bookings
+PRIOR_VISITS = 30  # a rate counts as if so many visits at everybody's rate had come first: at 7%, two bookings
+PRIOR_LOOKS = 2  # the same for the share of visits that go to a type of property: a few tell much
+PER_MILLION = 1_000_000  # rates are added as integers, which add up exactly in any order
 
 # The numbers, and the factor under which what they add is shown. The first of a factor tells whether it is high or low.
 NUMBERS = {
@@ -39,45 +41,40 @@ NUMBERS = {
     "photos_count": "photos_count",
     "bedrooms": "size",
     "max_guests": "size",
+    "guests_to_viewed": "size",
     "bookings_ma_7d": "demand",
     "occupancy_30d": "demand",
     "property_conversion": "conversion_rate",
     "conversion_rate": "conversion_rate",
+    "views_per_visit": "interest_of_others",
+    "destination_conversion": "destination_conversion",
+    "rivals": "competition",
     "views_7d": "traffic",
     "clicks_7d": "traffic",
-    "view_count": "traffic",
-    "click_count": "traffic",
-    "search_count": "traffic",
-    "unique_users": "traffic",
-    "time_on_page": "time_on_page",
     "views_of_property": "interest",
     "share_of_views": "interest",
     "hours_since_first_view": "interest",
-    "views_of_user": "browsing",
-    "properties_of_user": "browsing",
+    "views_of_search": "browsing",
+    "properties_of_search": "browsing",
     "views_last_hour": "browsing",
-    "hours_browsing": "browsing",
+    "hours_searching": "browsing",
     "user_conversion": "past_bookings",
     "customer_total_bookings": "past_bookings",
     "customer_booking_frequency": "past_bookings",
     "customer_days_since_last_booking": "past_bookings",
     "customer_cancellation_rate": "past_bookings",
     "customer_avg_booking_value": "past_spend",
+    "liking_of_type": "liking_of_such_places",
     "tenure_days": "tenure",
 }
 # Of these the logarithm is used: a few rows have very much of them. RATIOS are positive, COUNTS may be 0.
-RATIOS = ["price_to_competitors", "price_to_viewed", "base_price", "property_conversion", "user_conversion"]
+RATIOS = [
+    *("price_to_competitors", "price_to_viewed", "base_price", "guests_to_viewed", "property_conversion"),
+    *("views_per_visit", "destination_conversion", "user_conversion", "liking_of_type"),
+]
 COUNTS = [
-    *(
-        "views_7d",
-        "clicks_7d",
-        "view_count",
-        "time_on_page",
-        "views_of_property",
-        "views_of_user",
-        "properties_of_user",
-    ),
-    *("views_last_hour", "hours_since_first_view", "hours_browsing", "customer_total_bookings", "tenure_days"),
+    *("rivals", "views_7d", "clicks_7d", "views_of_property", "views_of_search", "properties_of_search"),
+    *("views_last_hour", "hours_since_first_view", "hours_searching", "customer_total_bookings", "tenure_days"),
     *("customer_booking_frequency", "customer_days_since_last_booking", "customer_avg_booking_value"),
 ]
 # The flags, and the names of their factor when they are up and when they are not.
@@ -101,10 +98,7 @@ LISTING = [
     *("base_price", "competitor_price", "rating", "photos_count", "bedrooms", "max_guests", "bookings_ma_7d"),
     *("occupancy_30d", "property_type", "country"),
 ]
-ENGAGEMENT = [
-    *("view_count", "click_count", "search_count", "unique_users", "time_on_page"),
-    *("views_7d", "clicks_7d", "conversion_rate"),
-]
+ENGAGEMENT = ["views_7d", "clicks_7d", "conversion_rate"]
 CUSTOMER = [
     *("total_bookings", "booking_frequency", "days_since_last_booking", "cancellation_rate", "avg_booking_value"),
 ]
@@ -146,17 +140,17 @@ def view_features(views: Table, tables: Tables, start: datetime, end: datetime) 
     customers = customers.filter(customers.available_at < end).semi_join(views, "user_id")
     frame = in_memory(views).sort_values(["viewed_at", "view_id"], ignore_index=True)
     frame["at"] = frame["viewed_at"]
+    frame = frame.join(_places(listings), on="property_id")
     frame = frame.join(known_at(frame, listings, PROPERTY_FEATURES, LISTING, TIME_TO_LIVE))
-    frame = _browsing(frame)
+    visits = _Visits(tables["fact_property_engagement"], tables["fact_booking_history"], _places(listings), end)
+    frame = _search(frame.join(visits.of_listings(frame)))
     frame = frame[frame["viewed_at"] >= start].reset_index(drop=True)
     frame = frame.join(known_at(frame, engagement, ENGAGEMENT_FEATURES, ENGAGEMENT, TIME_TO_LIVE))
     frame = frame.join(known_at(frame, customers, USER_FEATURES, CUSTOMER).add_prefix("customer_"))
     guests = _guests(tables["dim_user"], views, end)
-    frame = frame.join(
-        taken(guests, Past(frame, guests, ["user_id"], or_at=True).latest()).drop(columns=["user_id", "at"])
-    )
-    frame["property_conversion"], frame["user_conversion"] = _conversion_so_far(frame, views, tables, end)
-    return _derived(frame, _bookings(tables["fact_booking_history"], views, end))
+    guests = taken(guests, Past(frame, guests, ["user_id"], or_at=True).latest())
+    frame = frame.join(guests.drop(columns=["user_id", "at"]))
+    return _derived(frame.join(visits.of_users(frame, tables["page_views"], views)))
 
 
 def with_label(frame: pd.DataFrame, fact_booking_history: Table, views: Table, cutoff: datetime) -> pd.DataFrame:
@@ -177,24 +171,43 @@ def with_label(frame: pd.DataFrame, fact_booking_history: Table, views: Table, c
     return frame.assign(**{LABEL: after["booked_at"].notna().to_numpy("int64")})
 
 
-def _browsing(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add what the user looked at in the LOOK_BACK before each view: strictly earlier views, to the second.
+def _search(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add what the user looked at before each view, to the second, in the LOOK_BACK and in the same destination: the
+    search that the view belongs to.
 
     frame: views in the order of time, from LOOK_BACK before the first of interest on.
     """
-    user, pair = Past(frame, frame, ["user_id"]), Past(frame, frame, ["user_id", "property_id"])
-    views_of_property = pair.count(LOOK_BACK)
-    price = frame["base_price"].to_numpy()
-    priced = user.sum(~np.isnan(price), LOOK_BACK)
-    cents = user.sum(np.rint(np.nan_to_num(price) * 100).astype("int64"), LOOK_BACK)
+    search = Past(frame, frame, ["user_id", "destination"])
+    pair = Past(frame, frame, ["user_id", "property_id"])
+    of_property = pair.count(LOOK_BACK)
+    is_first, again = of_property == 0, of_property > 0
+    properties = search.sum(is_first, LOOK_BACK)
+    others = properties - again
+
+    def of_others(value: pd.Series, factor: int) -> np.ndarray:
+        """[rows] the sum over the other properties of the search, as integers of one part in `factor`."""
+        whole = np.rint(value.fillna(0).to_numpy() * factor).astype("int64")
+        return (search.sum(np.where(is_first, whole, 0), LOOK_BACK) - again * whole) / factor
+
+    def mean_of_others(value: pd.Series, factor: int) -> np.ndarray:
+        return np.divide(of_others(value, factor), others, out=np.full(len(frame), np.nan), where=others > 0)
+
+    first = search.first(LOOK_BACK)
+    # Who comes back later mostly comes straight: what brought the visitor is known from the beginning of the search.
+    began = np.where(first >= 0, first, np.arange(len(frame)))
+    views = search.count(LOOK_BACK)
     return frame.assign(
-        views_of_property=views_of_property,
-        views_of_user=user.count(LOOK_BACK),
-        views_last_hour=user.count(timedelta(hours=1)),
-        properties_of_user=user.sum(views_of_property == 0, LOOK_BACK),
+        views_of_property=of_property,
+        views_of_search=views,
+        share_of_views=np.divide(of_property, views, out=np.full(len(frame), np.nan), where=views > 0),
+        properties_of_search=properties,
+        views_last_hour=search.count(timedelta(hours=1)),
         hours_since_first_view=pair.hours_since(pair.first(LOOK_BACK)),
-        hours_browsing=user.hours_since(user.first(LOOK_BACK)),
-        price_viewed=np.divide(cents, 100 * priced, out=np.full(len(frame), np.nan), where=priced > 0),
+        hours_searching=search.hours_since(first),
+        referrer=frame["referrer"].to_numpy()[began],
+        rivals=of_others(frame["property_conversion"], PER_MILLION),
+        price_to_viewed=frame["base_price"] / np.maximum(mean_of_others(frame["base_price"], 100), 0.01),
+        guests_to_viewed=frame["max_guests"] / np.maximum(mean_of_others(frame["max_guests"], 1), 1),
     )
 
 
@@ -207,40 +220,72 @@ def _guests(dim_user: Table, views: Table, moment: datetime) -> pd.DataFrame:
     return in_memory(guests).sort_values(["at", "user_id"], ignore_index=True)
 
 
-def _conversion_so_far(
-    frame: pd.DataFrame, views: Table, tables: Tables, end: datetime
-) -> tuple[np.ndarray, np.ndarray]:
-    """[rows] bookings per view of the property, and bookings of the user per property looked at on a day, by all users
-    and of all time until the end of the day before the view. Both are drawn towards the rate of everybody."""
-    history = tables["fact_booking_history"]
-    made = history.filter((history.known_at == history.created_at) & (history.created_at < end))
-    made = in_memory(made.select("property_id", "user_id", at=made.created_at.truncate("D")))
-    daily = tables["fact_property_engagement"]
-    daily = daily.filter(daily.engagement_date < end.date())
-    daily = daily.select("property_id", "view_count", "unique_user_views", at=daily.engagement_date.cast("timestamp"))
-    seen = in_memory(daily)
-    looks = tables["page_views"]
-    looks = looks.filter(looks.timestamp < end).semi_join(views.select("user_id").distinct(), "user_id")
-    looks = in_memory(looks.select("user_id", "property_id", at=looks.timestamp.truncate("D")).distinct())
-    rows = frame.assign(at=frame["at"].dt.normalize())
-    everybody = Past(rows, made, []).count()
-    all_seen = Past(rows, seen, [])
-    of_property = _drawn(
-        Past(rows, made, ["property_id"]).count(),
-        Past(rows, seen, ["property_id"]).sum(seen["view_count"].to_numpy()),
-        everybody / np.maximum(all_seen.sum(seen["view_count"].to_numpy()), 1),
-    )
-    of_user = _drawn(
-        Past(rows, made, ["user_id"]).count(),
-        Past(rows, looks, ["user_id"]).count(),
-        everybody / np.maximum(all_seen.sum(seen["unique_user_views"].to_numpy()), 1),
-    )
-    return of_property, of_user
+def _places(listings: Table) -> pd.DataFrame:
+    """By property_id: numbers of its destination and of its type (`kind`), as they were first."""
+    known = in_memory(listings.select("property_id", "available_at", "destination", "property_type"))
+    known = known.sort_values(["available_at", "property_id"]).drop_duplicates("property_id").set_index("property_id")
+    return pd.DataFrame({"destination": known["destination"].cat.codes, "kind": known["property_type"].cat.codes})
 
 
-def _drawn(hits: np.ndarray, tries: np.ndarray, general: np.ndarray) -> np.ndarray:
-    """[rows] hits per try, drawn towards the general rate by PRIOR_VIEWS tries."""
-    return (hits + PRIOR_VIEWS * general) / (tries + PRIOR_VIEWS)
+class _Visits:
+    """What visits led to, by the end of the day before each row. A visit is all that a user views of a property on a
+    day. Rates are drawn towards those of everybody."""
+
+    def __init__(self, engagement: Table, history: Table, places: pd.DataFrame, end: datetime):
+        daily = engagement.filter(engagement.engagement_date < end.date())
+        daily = in_memory(
+            daily.select("property_id", "view_count", "unique_user_views", at=daily.engagement_date.cast("timestamp"))
+        )
+        self.daily = daily.join(places, on="property_id")
+        made = history.filter((history.known_at == history.created_at) & (history.created_at < end))
+        made = in_memory(made.select("property_id", "user_id", made_at=made.created_at))
+        self.made = made.assign(at=made["made_at"].dt.normalize()).join(places, on="property_id")
+        self.places, self.end = places, end
+        self.visits, self.views = self.daily["unique_user_views"].to_numpy(), self.daily["view_count"].to_numpy()
+
+    def of_listings(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """[rows] property_conversion and destination_conversion: bookings per visit; views_per_visit; and of the
+        destination, the share of visits that go to the property's type (`share_of_type`)."""
+        rows = frame[["property_id", "destination", "kind"]].assign(at=frame["at"].dt.normalize())
+        everywhere = Past(rows, self.daily, [])
+        visits = np.maximum(everywhere.sum(self.visits), 1)
+        rate = Past(rows, self.made, []).count() / visits
+        of_property, of_place = Past(rows, self.daily, ["property_id"]), Past(rows, self.daily, ["destination"])
+        own, there = of_property.sum(self.visits), of_place.sum(self.visits)
+        of_kind = Past(rows, self.daily, ["destination", "kind"]).sum(self.visits)
+        return pd.DataFrame(
+            {
+                "rate": rate,
+                "property_conversion": _drawn(Past(rows, self.made, ["property_id"]).count(), own, rate),
+                "destination_conversion": _drawn(Past(rows, self.made, ["destination"]).count(), there, rate),
+                "views_per_visit": _drawn(of_property.sum(self.views), own, everywhere.sum(self.views) / visits),
+                "share_of_type": of_kind / np.maximum(there, 1),
+            }
+        )
+
+    def of_users(self, frame: pd.DataFrame, page_views: Table, views: Table) -> pd.DataFrame:
+        """[rows] user_conversion: the user's bookings per visit; liking_of_type: the share of the user's visits that
+        went to the property's type, over the share of everybody's there; was_guest: has booked this property before."""
+        looks = page_views.filter(page_views.timestamp < self.end)
+        looks = looks.semi_join(views.select("user_id").distinct(), "user_id")
+        looks = in_memory(looks.select("user_id", "property_id", at=looks.timestamp.truncate("D")).distinct())
+        looks["kind"] = looks["property_id"].map(self.places["kind"])
+        rows = frame[["user_id", "property_id", "kind"]].assign(at=frame["at"].dt.normalize())
+        visits = Past(rows, looks, ["user_id"]).count()
+        of_kind = Past(rows, looks, ["user_id", "kind"]).count()
+        share, made = frame["share_of_type"].to_numpy(), self.made.assign(at=self.made["made_at"])
+        return pd.DataFrame(
+            {
+                "user_conversion": _drawn(Past(rows, self.made, ["user_id"]).count(), visits, frame["rate"]),
+                "liking_of_type": _drawn(of_kind, visits, share, PRIOR_LOOKS) / np.maximum(share, 1e-6),
+                "was_guest": Past(frame, made, ["user_id", "property_id"]).count() > 0,
+            }
+        )
+
+
+def _drawn(hits: np.ndarray, tries: np.ndarray, general: np.ndarray, prior: int = PRIOR_VISITS) -> np.ndarray:
+    """[rows] hits per try, drawn towards the general rate by `prior` tries."""
+    return (hits + prior * general) / (tries + prior)
 
 
 def _bookings(history: Table, views: Table, moment: datetime) -> pd.DataFrame:
@@ -251,24 +296,13 @@ def _bookings(history: Table, views: Table, moment: datetime) -> pd.DataFrame:
     return frame.sort_values(["booked_at", "user_id", "property_id"], ignore_index=True)
 
 
-def _derived(frame: pd.DataFrame, booked: pd.DataFrame) -> pd.DataFrame:
+def _derived(frame: pd.DataFrame) -> pd.DataFrame:
     """Reduce the joined columns to KEYS and FEATURES."""
-    before = pd.merge_asof(
-        frame[KEYS],
-        booked,
-        left_on="viewed_at",
-        right_on="booked_at",
-        by=["user_id", "property_id"],
-        allow_exact_matches=False,
-    )
     viewed_at = frame["viewed_at"]
     frame = frame.assign(
         price_to_competitors=frame["base_price"] / frame["competitor_price"],
-        price_to_viewed=frame["base_price"] / frame["price_viewed"],
-        share_of_views=frame["views_of_property"] / frame["views_of_user"].where(frame["views_of_user"] > 0),
         tenure_days=(viewed_at - frame["registered_at"]).dt.total_seconds() / 86400,
         is_repeat=frame["customer_total_bookings"].fillna(0) > 0,
-        was_guest=before["booked_at"].notna(),
         is_domestic=(frame["home_country"].astype("object") == frame["country"].astype("object")).where(
             frame["home_country"].notna()
         ),

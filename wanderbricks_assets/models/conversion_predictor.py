@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from wanderbricks_assets.lazy import Table, np, pd
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated, Classifier, log_loss, sigmoid
-from wanderbricks_assets.models.conversion_evaluation import measured, past_conversion, reliability_and_roc
+from wanderbricks_assets.models.conversion_evaluation import (
+    SLICES,
+    measured,
+    past_conversion,
+    reliability_and_roc,
+)
 from wanderbricks_assets.models.conversion_features import (
     CATEGORIES,
     COUNTS,
@@ -163,7 +168,7 @@ class ConversionPredictor(Model):
         _check_labels(test, tables, (start, end), cutoff)
         x = model.matrix(test)
         probability, lower, upper = model.probability(x)
-        rows = test[KEYS].assign(
+        rows = test[[*KEYS, *SLICES]].assign(
             actual=test[LABEL],
             predicted=probability,
             lower=lower,

@@ -73,6 +73,7 @@ def browsing_world(seed: int = 0) -> dict[str, pd.DataFrame]:
         base_price=price[at],
         max_guests=4,
         country="France",
+        destination=np.where(at % 2, "Paris", "Nice"),
         bookings_ma_7d=0.1,
         occupancy_30d=0.5,
         rating=rating[at],
@@ -84,7 +85,9 @@ def browsing_world(seed: int = 0) -> dict[str, pd.DataFrame]:
     hours = hours.groupby(["property_id", "feature_hour"], as_index=False).agg(view_count=("view_id", "size"))
     hours = hours.assign(views_7d=5, available_at=hours["feature_hour"] + timedelta(hours=1))
     seen = views.assign(engagement_date=views["timestamp"].dt.normalize())
-    seen = seen.groupby(["property_id", "engagement_date"], as_index=False).agg(view_count=("view_id", "size"))
+    seen = seen.groupby(["property_id", "engagement_date"], as_index=False).agg(
+        view_count=("view_id", "size"), unique_user_views=("user_id", "nunique")
+    )
     customers = history.assign(feature_date=history["created_at"].dt.normalize())
     customers = customers.groupby(["user_id", "feature_date"], as_index=False).agg(
         total_bookings=("booking_id", "size")

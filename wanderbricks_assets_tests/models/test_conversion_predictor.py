@@ -5,10 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
+from sklearn.metrics import roc_auc_score
 
 from wanderbricks_assets.contracts.predictions import CONVERSION_SCORES, MADE_COLUMNS
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated
-from wanderbricks_assets.models.conversion_evaluation import expected_calibration_error, measured, past_conversion
+from wanderbricks_assets.models.conversion_evaluation import (
+    expected_calibration_error,
+    measured,
+    past_conversion,
+    slices,
+)
 from wanderbricks_assets.models.conversion_features import (
     KEYS,
     LABEL,
@@ -102,40 +108,77 @@ def test_a_view_delivered_twice_counts_once(world, training):
     assert_frame_equal(ConversionPredictor.training_set(tables(repeated), CUTOFF), training, check_exact=True)
 
 
-def test_what_a_user_looked_at_before_does_not_count_the_view_itself():
+def looked_at(minutes: list[float], properties: list[int], **columns: object) -> pd.DataFrame:
+    """The features of views of one user, 20 days before the cutoff, on a marketplace that others visit, too."""
     at = pd.Timestamp(CUTOFF) - timedelta(days=20)
-    minutes = [0, 10, 10, 60, 60 * 24 * 7 + 5]  # the last is more than seven days after the first
     views = pd.DataFrame(
         {
-            "view_id": range(1, 6),
+            "view_id": np.arange(len(minutes)) + 1,
             "user_id": 7,
-            "property_id": [1, 1, 2, 1, 1],
+            "property_id": properties,
             "device_type": "mobile",
             "referrer": "google",
             "timestamp": [at + timedelta(minutes=minute) for minute in minutes],
         }
     )
-    given = tables(browsing_world() | {"page_views": views})
-    rows = view_features(believed_views(given["page_views"], FIRST, CUTOFF), given, FIRST + timedelta(weeks=2), CUTOFF)
+    given = tables(browsing_world() | {"page_views": views.assign(**columns)})
+    return view_features(believed_views(given["page_views"], FIRST, CUTOFF), given, FIRST + timedelta(weeks=2), CUTOFF)
+
+
+def test_what_a_user_looked_at_before_does_not_count_the_view_itself():
+    # Properties 1 and 3 are in one destination; the last view is more than seven days after the first.
+    rows = looked_at([0, 10, 10, 60, 60 * 24 * 7 + 5], [1, 1, 3, 1, 1])
     assert rows["view_id"].tolist() == [1, 2, 3, 4, 5]
-    assert rows["views_of_user"].tolist() == [0, 1, 1, 3, 3]
+    assert rows["views_of_search"].tolist() == [0, 1, 1, 3, 3]
     assert rows["views_of_property"].tolist() == [0, 1, 0, 2, 2]
-    assert rows["properties_of_user"].tolist() == [0, 1, 1, 2, 1]
+    assert rows["properties_of_search"].tolist() == [0, 1, 1, 2, 1]
     assert rows["views_last_hour"].tolist() == [0, 1, 1, 3, 0]
 
 
-def test_a_conversion_rate_counts_the_days_before_the_view_only(world):
+def test_a_search_is_for_one_destination():
+    rows = looked_at([0, 10, 20], [1, 2, 3])
+    assert rows["views_of_search"].tolist() == [0, 0, 1]
+
+
+def test_what_brought_a_visitor_is_what_brought_the_first_view_of_the_search():
+    rows = looked_at([0, 600, 900, 1200], [1, 1, 3, 2], referrer=["facebook", "direct", "direct", "email"])
+    assert rows["referrer"].tolist() == ["facebook", "facebook", "facebook", "email"]
+
+
+def test_the_other_properties_of_the_search_are_rivals_and_the_own_is_not():
+    rows = looked_at([0, 10, 20, 30], [1, 3, 5, 3])
+    rate = rows["property_conversion"]
+    wanted = [0, rate[0], rate[0] + rate[1], rate[0] + rate[2]]
+    assert np.allclose(rows["rivals"], wanted, atol=1e-5)
+    price = rows["base_price"]
+    assert rows["price_to_viewed"][3] == pytest.approx(price[1] / ((price[0] + price[2]) / 2))
+    assert np.isnan(rows["price_to_viewed"][0])
+
+
+def test_rates_count_the_days_before_the_view_only(world):
     given = tables(world)
     start = CUTOFF - timedelta(weeks=6)
     views = believed_views(given["page_views"], start - timedelta(days=7), CUTOFF)
     rows = view_features(views, given, start, CUTOFF)
-    seen, made = world["page_views"], world["fact_booking_history"]
+    made = world["fact_booking_history"]
+    seen = world["page_views"].assign(day=world["page_views"]["timestamp"].dt.normalize())
+    seen = seen.drop_duplicates(["user_id", "property_id", "day"])
     for row in rows.sample(20, random_state=0).itertuples():
         day = row.viewed_at.normalize()
-        before, booked = seen[seen["timestamp"] < day], made[made["created_at"] < day]
-        everybody = len(booked) / len(before)
-        own = (before["property_id"] == row.property_id).sum(), (booked["property_id"] == row.property_id).sum()
-        assert row.property_conversion == pytest.approx((own[1] + 30 * everybody) / (own[0] + 30))
+        visits, booked = seen[seen["day"] < day], made[made["created_at"] < day]
+        everybody = len(booked) / len(visits)
+        for key, rate in (("property_id", row.property_conversion), ("user_id", row.user_conversion)):
+            hits, tries = (booked[key] == getattr(row, key)).sum(), (visits[key] == getattr(row, key)).sum()
+            assert rate == pytest.approx((hits + 30 * everybody) / (tries + 30))
+
+
+def test_what_is_known_of_a_view_does_not_depend_on_which_other_users_are_looked_at(world):
+    given = tables(world)
+    start = CUTOFF - timedelta(weeks=6)
+    views = believed_views(given["page_views"], start - timedelta(days=7), CUTOFF)
+    all_rows = view_features(views, given, start, CUTOFF)
+    some = view_features(views.filter(user_share(views.user_id) < 0.2), given, start, CUTOFF)
+    assert_frame_equal(some, all_rows[all_rows["view_id"].isin(some["view_id"])].reset_index(drop=True))
 
 
 def test_users_are_the_same_in_every_engine_and_spread_evenly():
@@ -265,6 +308,23 @@ def test_the_figures_are_those_of_their_definitions():
     )
     assert result.metrics["mean_interval_width"] == pytest.approx(0.02)
     assert result.losses.mean() == pytest.approx(result.metrics["log_loss"])
+
+
+def test_slices_show_the_worst_part_of_the_market_first(evaluation):
+    parts = slices(evaluation.rows)
+    assert {"slice", "value", "rows", "metric"} <= set(parts)
+    assert parts["metric"].is_monotonic_increasing
+    devices = parts[parts["slice"] == "device"].set_index("value")
+    for device, views in evaluation.rows.groupby("device_type"):
+        assert devices.loc[device, "rows"] == len(views)
+        assert devices.loc[device, "rate"] == views["actual"].mean()
+        assert devices.loc[device, "metric"] == roc_auc_score(views["actual"], views["predicted"])
+
+
+def test_a_part_with_too_few_conversions_is_no_slice(evaluation):
+    rows = evaluation.rows
+    few = rows["device_type"].mask(rows["actual"].cumsum() < 20, "watch")
+    assert "watch" not in set(slices(rows.assign(device_type=few))["value"])
 
 
 def test_the_calibration_error_weighs_bins_by_their_views():
