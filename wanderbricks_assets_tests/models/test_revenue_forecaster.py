@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 
 import ibis
@@ -11,6 +12,7 @@ from wanderbricks_assets.models.model import CannotLearn, Model
 from wanderbricks_assets.models.revenue_features import HORIZON_DAYS, feature_rows, prophet_forecast, read_books
 from wanderbricks_assets.models.revenue_forecaster import (
     RevenueForecaster,
+    coverage,
     evaluation_origins,
     predict_revenue,
     scores,
@@ -121,6 +123,17 @@ def test_the_forecast_keeps_to_its_contract(tables, model):
     assert (forecast.yhat <= forecast.yhat_upper).all()
 
 
+def test_the_parts_of_a_forecast_add_up_to_it(tables, books, model):
+    inputs = RevenueForecaster.inputs(tables, CUTOFF)
+    parts, forecast = model.explain(inputs), model.predict(inputs)
+    assert list(parts.columns) == ["ds", "trend", "season", "holiday", "on_the_books", "pick_up"]
+    np.testing.assert_allclose(parts.drop(columns="ds").sum(axis=1), forecast.yhat, rtol=1e-12)
+    np.testing.assert_array_equal(parts.on_the_books, books.value[books.days + np.arange(90), np.arange(1, 91)])
+    assert parts.trend.iloc[80] > parts.trend.iloc[0] > 0, "the further ahead, the more is still to come"
+    busy = parts.ds.dt.dayofweek.isin([3, 4])  # Thursdays and Fridays of this market
+    assert parts.season[busy].mean() > parts.season[~busy].mean()
+
+
 def test_a_saved_model_predicts_the_same_to_the_last_bit(tmp_path, tables, model):
     inputs = RevenueForecaster.inputs(tables, CUTOFF)
     model.save(tmp_path)
@@ -150,6 +163,28 @@ def test_the_evaluation_beats_the_seasonal_naive_and_names_its_origins(evaluatio
         evaluation.metrics
     )
     assert all(np.isfinite(value) for value in evaluation.metrics.values())
+
+
+def test_slices_show_where_the_forecast_is_worst_first(evaluation):
+    found = evaluation.slices
+    assert list(found.columns) == ["slice", "value", "rows", "metric"]
+    assert found.metric.is_monotonic_decreasing
+    assert set(found["slice"]) == {"horizon", "weekday", "month"}
+    assert {"1 to 7 days", "61 to 90 days", "Sunday"} <= set(found.value)
+    weekdays = found[found["slice"] == "weekday"]
+    assert weekdays.rows.sum() == len(evaluation.rows)
+    error = (evaluation.rows.predicted / evaluation.rows.actual - 1).abs()
+    assert np.average(weekdays.metric, weights=weekdays.rows) == pytest.approx(error.mean())
+
+
+def test_intervals_must_cover_their_share_in_every_band_of_the_horizon(evaluation):
+    assert evaluation.calibration.holds
+    narrow = evaluation.rows.assign(lower=evaluation.rows.predicted * 0.999, upper=evaluation.rows.predicted * 1.001)
+    far = evaluation.rows["horizon_days"] > 60
+    for rows, where in ((narrow, "to day 7 (too far off)"), (evaluation.rows.where(~far, narrow), "90 (too far off)")):
+        calibration, _ = coverage(rows)
+        assert not calibration.holds
+        assert where in calibration.statement
 
 
 def test_next_weeks_evaluation_shares_its_origins_with_this_one(tables, evaluation):
@@ -187,8 +222,8 @@ def test_too_little_history_is_said_and_not_learned_from(tables):
 
 
 def test_a_market_that_has_been_shut_lately_has_no_interval(training):
-    shut = training.assign(revenue=training["revenue"].where(training["ds"] < CUTOFF - timedelta(days=140), 0.0))
-    with pytest.raises(CannotLearn, match="too few of the 140 days"):
+    shut = training.assign(revenue=training["revenue"].where(training["ds"] < CUTOFF - timedelta(days=112), 0.0))
+    with pytest.raises(CannotLearn, match="too few of the 112 days"):
         RevenueForecaster().fit(shut)
 
 
@@ -197,6 +232,31 @@ def test_less_than_a_year_of_history_is_enough_to_forecast(tables):
     model = RevenueForecaster().fit(RevenueForecaster.training_set(tables, cutoff))
     assert model.predict(RevenueForecaster.inputs(tables, cutoff)).yhat.between(500, 50_000).all()
     assert "last_year_pickup" not in model.booster.feature_names
+
+
+def test_days_without_revenue_are_forecast_and_do_not_break_the_forecast(books):
+    closed = np.isin(np.arange(books.days) % 7, (0, 1))
+    value = books.value.copy()
+    value[: books.days][closed] = 0
+    quiet = replace(books, revenue=np.where(closed, 0.0, books.revenue), value=value)
+    training = training_rows(quiet)
+    assert (training["revenue"] == 0).any()
+    forecast = RevenueForecaster().fit(training).predict(feature_rows(quiet, [quiet.days]))
+    assert forecast.notna().all().all()
+    assert (forecast.yhat > 0).all()
+    assert (forecast.yhat_lower <= forecast.yhat_upper).all()
+
+
+def test_a_spike_at_the_end_of_history_does_not_carry_the_forecast_away(books, model):
+    usual = model.predict(feature_rows(books, [books.days])).yhat
+    revenue = books.revenue.copy()
+    revenue[-1] *= 20
+    value = books.value.copy()
+    value[books.days - 1, :3] = revenue[-1]
+    spiked = replace(books, revenue=revenue, value=value)
+    forecast = RevenueForecaster(seed=3).fit(training_rows(spiked)).predict(feature_rows(spiked, [books.days])).yhat
+    # A day of twenty times the revenue is 19 of the 56 days that the pick-up is a mean of.
+    assert 0.7 < forecast.sum() / usual.sum() < 1.6
 
 
 def test_predict_revenue_answers_for_days_within_its_horizon_only(tables, model):
