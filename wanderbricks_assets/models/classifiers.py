@@ -59,7 +59,8 @@ class Logistic:
         return cls(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
 
     def logit(self, x: np.ndarray) -> np.ndarray:
-        return self.contributions(x).sum(axis=1)
+        # Not a product of matrices, whose sums depend on the threads that share them.
+        return np.einsum("ij,j->i", np.nan_to_num((x - self.mean) / self.scale), self.coefficient) + self.intercept
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
         parts = np.nan_to_num((x - self.mean) / self.scale) * self.coefficient
@@ -145,8 +146,10 @@ class Calibrated:
     @classmethod
     def on(cls, classifier: Classifier, x: np.ndarray, y: np.ndarray) -> Self:
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
-        platt = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(classifier.logit(x)[:, None], y)
+        with threadpool_limits(1):
+            platt = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(classifier.logit(x)[:, None], y)
         return cls(classifier, float(platt.coef_[0, 0]), float(platt.intercept_[0]))
 
     def logit(self, x: np.ndarray) -> np.ndarray:

@@ -140,14 +140,15 @@ def expected_calibration_error(bins: pd.DataFrame) -> float:
 
 
 def past_conversion(tables: Tables, start: datetime, end: datetime, property_id: pd.Series) -> np.ndarray:
-    """[rows] the naive score: bookings per view of the property in [start, end), and of all where it had no view."""
-    views = tables["page_views"]
-    views = views.filter((views.timestamp >= start) & (views.timestamp < end))
+    """[rows] the naive score: bookings per view of the property in [start, end), and of all where it had no view. Both
+    are midnights."""
+    daily = tables["fact_property_engagement"]
+    daily = daily.filter((daily.engagement_date >= start.date()) & (daily.engagement_date < end.date()))
     history = tables["fact_booking_history"]
     made = history.filter(
         (history.known_at == history.created_at) & (history.created_at >= start) & (history.created_at < end)
     )
-    viewed = views.group_by("property_id").agg(views=views.view_id.nunique()).to_pandas()
+    viewed = daily.group_by("property_id").agg(views=daily.view_count.sum()).to_pandas()
     booked = made.group_by("property_id").agg(bookings=made.count()).to_pandas()
     viewed, booked = viewed.set_index("property_id")["views"], booked.set_index("property_id")["bookings"]
     rate = booked.reindex(viewed.index).fillna(0) / viewed

@@ -107,15 +107,13 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 _TIMES = np.array(["night", "morning", "afternoon", "evening"])  # six hours each, UTC
 
 
-def believed_views(page_views: Table, start: datetime, end: datetime) -> Table:
-    """The believed views in [start, end): KEYS, device_type, referrer. Views of nobody can have no label."""
+def believed_views(page_views: Table, start: datetime, end: datetime, low: float = 0.0, high: float = 1.0) -> Table:
+    """The believed views in [start, end) of users whose share is in [low, high), computed once as several queries look
+    at them: KEYS, device_type, referrer. Views of nobody can have no label."""
     rows = page_views.filter((page_views.timestamp >= start) & (page_views.timestamp < end))
-    rows = accepted("page_views", rows).filter(ibis._.user_id.notnull())
-    return rows.select("view_id", "user_id", "property_id", "device_type", "referrer", viewed_at=rows.timestamp)
-
-
-def materialized(rows: Table) -> Table:
-    """The rows, computed once: several queries look at them."""
+    share = user_share(rows.user_id)
+    rows = accepted("page_views", rows.filter((share >= low) & (share < high)))
+    rows = rows.select("view_id", "user_id", "property_id", "device_type", "referrer", viewed_at=rows.timestamp)
     return ibis.memtable(rows.to_pyarrow(), schema=rows.schema())
 
 
@@ -140,9 +138,10 @@ def view_features(views: Table, tables: Tables, start: datetime, end: datetime) 
     customers = customers.filter(customers.available_at < end).semi_join(views, "user_id")
     frame = in_memory(views).sort_values(["viewed_at", "view_id"], ignore_index=True)
     frame["at"] = frame["viewed_at"]
-    frame = frame.join(_places(listings), on="property_id")
+    places = _places(listings)
+    frame = frame.join(places, on="property_id")
     frame = frame.join(known_at(frame, listings, PROPERTY_FEATURES, LISTING, TIME_TO_LIVE))
-    visits = _Visits(tables["fact_property_engagement"], tables["fact_booking_history"], _places(listings), end)
+    visits = _Visits(tables["fact_property_engagement"], tables["fact_booking_history"], places, end)
     frame = _search(frame.join(visits.of_listings(frame)))
     frame = frame[frame["viewed_at"] >= start].reset_index(drop=True)
     frame = frame.join(known_at(frame, engagement, ENGAGEMENT_FEATURES, ENGAGEMENT, TIME_TO_LIVE))
@@ -236,29 +235,34 @@ class _Visits:
         daily = in_memory(
             daily.select("property_id", "view_count", "unique_user_views", at=daily.engagement_date.cast("timestamp"))
         )
-        self.daily = daily.join(places, on="property_id")
+        self.daily = daily
+        # By place and kind there are far fewer rows to look through.
+        of_kinds = daily.join(places, on="property_id").groupby(["destination", "kind", "at"], dropna=False)
+        self.of_kinds = of_kinds[["view_count", "unique_user_views"]].sum().reset_index()
         made = history.filter((history.known_at == history.created_at) & (history.created_at < end))
         made = in_memory(made.select("property_id", "user_id", made_at=made.created_at))
         self.made = made.assign(at=made["made_at"].dt.normalize()).join(places, on="property_id")
         self.places, self.end = places, end
-        self.visits, self.views = self.daily["unique_user_views"].to_numpy(), self.daily["view_count"].to_numpy()
 
     def of_listings(self, frame: pd.DataFrame) -> pd.DataFrame:
         """[rows] property_conversion and destination_conversion: bookings per visit; views_per_visit; and of the
         destination, the share of visits that go to the property's type (`share_of_type`)."""
         rows = frame[["property_id", "destination", "kind"]].assign(at=frame["at"].dt.normalize())
-        everywhere = Past(rows, self.daily, [])
-        visits = np.maximum(everywhere.sum(self.visits), 1)
+        seen, views = self.of_kinds["unique_user_views"].to_numpy(), self.of_kinds["view_count"].to_numpy()
+        everywhere = Past(rows, self.of_kinds, [])
+        visits = np.maximum(everywhere.sum(seen), 1)
         rate = Past(rows, self.made, []).count() / visits
-        of_property, of_place = Past(rows, self.daily, ["property_id"]), Past(rows, self.daily, ["destination"])
-        own, there = of_property.sum(self.visits), of_place.sum(self.visits)
-        of_kind = Past(rows, self.daily, ["destination", "kind"]).sum(self.visits)
+        there = Past(rows, self.of_kinds, ["destination"]).sum(seen)
+        of_kind = Past(rows, self.of_kinds, ["destination", "kind"]).sum(seen)
+        of_property = Past(rows, self.daily, ["property_id"])
+        own = of_property.sum(self.daily["unique_user_views"].to_numpy())
+        own_views = of_property.sum(self.daily["view_count"].to_numpy())
         return pd.DataFrame(
             {
                 "rate": rate,
                 "property_conversion": _drawn(Past(rows, self.made, ["property_id"]).count(), own, rate),
                 "destination_conversion": _drawn(Past(rows, self.made, ["destination"]).count(), there, rate),
-                "views_per_visit": _drawn(of_property.sum(self.views), own, everywhere.sum(self.views) / visits),
+                "views_per_visit": _drawn(own_views, own, everywhere.sum(views) / visits),
                 "share_of_type": of_kind / np.maximum(there, 1),
             }
         )

@@ -27,7 +27,6 @@ from wanderbricks_assets.models.conversion_features import (
     RATIOS,
     READS,
     believed_views,
-    materialized,
     user_share,
     view_features,
     with_label,
@@ -70,7 +69,7 @@ class ConversionPredictor(Model):
         """One row per view of the last weeks whose label is known: KEYS, FEATURES and `converted`."""
         end = cutoff - LABEL_SPAN
         start = end - TRAINING_SPAN
-        views = materialized(_sample(_views(tables, start, end), below=1.0))
+        views = _sampled(tables, start, end, below=1.0)
         frame = view_features(views, tables, start, end)
         frame = with_label(frame, tables["fact_booking_history"], views, cutoff)
         _check_labels(frame, tables, (start, end), cutoff)
@@ -78,8 +77,7 @@ class ConversionPredictor(Model):
 
     def fit(self, training: pd.DataFrame) -> Self:
         training = training.sort_values(["viewed_at", "view_id"], ignore_index=True)
-        self.levels = {name: _levels(training[name]) for name in CATEGORIES}
-        self.columns = _columns(self.levels)
+        self.learn_columns(training)
         x, y, users = self.matrix(training), training[LABEL].to_numpy(), training["user_id"].to_numpy()
         when = training["viewed_at"]
         later = when.quantile(LATER_FROM)
@@ -100,11 +98,17 @@ class ConversionPredictor(Model):
         self.medians = training[list(NUMBERS)].median().to_dict()
         return self
 
+    def learn_columns(self, training: pd.DataFrame) -> Self:
+        """Learn only what `matrix` needs: the common levels of the categories."""
+        self.levels = {name: _levels(training[name]) for name in CATEGORIES}
+        self.columns = _columns(self.levels)
+        return self
+
     @classmethod
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
         """The latest view of every user and property in the last 7 days, unless the user has booked it since."""
         start = moment - SCORED_SPAN
-        views = _views(tables, start, moment)
+        views = believed_views(tables["page_views"], start - LOOK_BACK, moment)
         frame = view_features(views, tables, start, moment)
         frame = frame.drop_duplicates(["user_id", "property_id"], keep="last", ignore_index=True)
         frame = with_label(frame, tables["fact_booking_history"], views, moment)
@@ -150,10 +154,9 @@ class ConversionPredictor(Model):
         end = FIRST_MONDAY + weeks * timedelta(weeks=1)
         start = end - TEST_SPAN
         learned = start - LABEL_SPAN
-        views = _views(tables, learned - TRAINING_SPAN, end)
-        others = _sample(views.filter(views.viewed_at < learned), 1 - TEST_USERS)
-        tested = views.filter((user_share(views.user_id) >= 1 - TEST_USERS) & (views.viewed_at >= start - LOOK_BACK))
-        views = materialized(others.union(tested))
+        others = _sampled(tables, learned - TRAINING_SPAN, learned, below=1 - TEST_USERS)
+        tested = believed_views(tables["page_views"], start - LOOK_BACK, end, 1 - TEST_USERS)
+        views = others.union(tested)
         frame = view_features(views, tables, learned - TRAINING_SPAN, end)
         is_test = user_share(frame["user_id"]) >= 1 - TEST_USERS
         training = with_label(frame[~is_test].reset_index(drop=True), tables["fact_booking_history"], views, start)
@@ -270,16 +273,13 @@ class ConversionPredictor(Model):
         )
 
 
-def _views(tables: Tables, start: datetime, end: datetime) -> Table:
-    """The believed views that rows of [start, end) are made from."""
-    return materialized(believed_views(tables["page_views"], start - LOOK_BACK, end))
-
-
-def _sample(views: Table, below: float) -> Table:
-    """The views of users whose share is less than `below`, fewer users where that is more than TRAINING_VIEWS."""
-    share = user_share(views.user_id)
-    count = views.filter(share < below).count().execute()
-    return views.filter(share < below * min(1.0, TRAINING_VIEWS / max(count, 1)))
+def _sampled(tables: Tables, start: datetime, end: datetime, below: float) -> Table:
+    """The views that training rows of [start, end) are made from, of users whose share is less than `below`: fewer
+    users where there are more than TRAINING_VIEWS."""
+    views = tables["page_views"]
+    among = (views.timestamp >= start - LOOK_BACK) & (views.timestamp < end) & (user_share(views.user_id) < below)
+    count = views.filter(among).count().execute()
+    return believed_views(views, start - LOOK_BACK, end, high=below * min(1.0, TRAINING_VIEWS / max(count, 1)))
 
 
 def _check_labels(frame: pd.DataFrame, tables: Tables, span: tuple[datetime, datetime], cutoff: datetime) -> None:
