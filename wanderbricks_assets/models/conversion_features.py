@@ -315,4 +315,4 @@ def _derived(frame: pd.DataFrame) -> pd.DataFrame:
     )
     numeric = frame[[*NUMBERS, *FLAGS]].astype("float64")
     categories = frame[list(CATEGORIES)].astype("object").where(frame[list(CATEGORIES)].notna(), "unknown")
-    return pd.concat([frame[KEYS], numeric, categories.astype("str")], axis=1)
+    return pd.concat([frame[KEYS], numeric, categories], axis=1)
