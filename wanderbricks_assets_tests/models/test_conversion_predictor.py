@@ -24,7 +24,7 @@ from wanderbricks_assets.models.conversion_features import (
     view_features,
     with_label,
 )
-from wanderbricks_assets.models.conversion_predictor import TEST_USERS, ConversionPredictor
+from wanderbricks_assets.models.conversion_predictor import TEST_USERS, ConversionPredictor, _better
 from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets_tests.models.browsing_world import (
     CUTOFF,
@@ -237,6 +237,32 @@ def test_predictions_are_rows_of_the_contract(model, inputs):
     assert (predicted["top_factors"].map(len) == 3).all()
 
 
+def test_boosting_is_chosen_only_where_it_is_clearly_better():
+    users = np.repeat(np.arange(200), 5)
+    noise = np.random.default_rng(0).normal(0, 0.1, 200).repeat(5)
+    simple = np.full(1000, 0.3)
+
+    def chosen(gain: float) -> str:
+        return _better({"logistic_regression": simple, "xgboost": simple - gain + noise - noise.mean()}, users)
+
+    error = 0.1 / np.sqrt(200)
+    assert chosen(0.5 * error) == "logistic_regression"
+    assert chosen(2 * error) == "xgboost"
+
+
+def test_the_interval_is_wider_where_the_users_or_the_methods_disagree(model, inputs):
+    x = model.matrix(inputs)
+
+    def mean_width(**changed: object) -> float:
+        one = ConversionPredictor(seed=0)
+        vars(one).update(vars(model) | changed)
+        _, lower, upper = one.probability(x)
+        return (upper - lower).mean()
+
+    assert 0 < mean_width(disagreement=0.0) < mean_width()
+    assert 0 < mean_width(members=[model.chosen] * 2) < mean_width()
+
+
 def test_no_views_this_week_give_no_predictions(world, model):
     views = world["page_views"]
     quiet = world | {"page_views": views[views["timestamp"] < CUTOFF - timedelta(weeks=2)]}
@@ -279,7 +305,7 @@ def test_without_views_the_reason_is_that_page_views_is_empty(world):
 def test_views_after_the_last_booking_are_one_class_only(world):
     history = world["fact_booking_history"]
     early = world | {"fact_booking_history": history[history["created_at"] < FIRST + timedelta(days=20)]}
-    with pytest.raises(CannotLearn, match=r"0 of 10,\d+ page views .* bookings run from 2024-01-\d+ to 2024-01-"):
+    with pytest.raises(CannotLearn, match=r"0 of 6,\d+ page views .* bookings run from 2024-01-\d+ to 2024-01-"):
         ConversionPredictor.training_set(tables(early), CUTOFF)
 
 
