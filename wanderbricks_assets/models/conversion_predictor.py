@@ -54,8 +54,8 @@ class ConversionPredictor(Model):
     """The probability that a user books a property within 7 days of viewing its page.
 
     Logistic regression and gradient boosting are both fitted; boosting is kept where its log loss on later weeks is
-    clearly lower, regression otherwise, with level and spread calibrated on these weeks. The interval comes from members
-    fitted on a quarter of the users each, and from how far the two methods differ.
+    clearly lower, regression otherwise, with level and spread calibrated on these weeks. The interval comes from
+    members fitted on a quarter of the users each, and from how far the two methods differ.
     """
 
     name: ClassVar[str] = "conversion_predictor"
