@@ -74,11 +74,16 @@ def _conversion(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
 
 
 def _pricing(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
-    """True lift: demand at the recommended price by the simulator's own choice model, weighted by expected revenue."""
+    """True lift: arrivals at the recommended price by the simulator's own choice model, of the bookings expected now.
+
+    As in the claim, one listing moves at a time, a night is sold once, and arrivals are those the model expects.
+    """
+    from wanderbricks_assets.models.price_choice import demand_at
+
     ratio = (rows.recommended_price / rows.current_price).to_numpy()
-    multiplier = truth.demand_multiplier(folder, rows.property_id.to_numpy(), rows.origin.to_numpy(), ratio)
-    revenue = rows.predicted_current_revenue.to_numpy()
-    return (revenue * ratio * multiplier).sum() / revenue.sum() - 1
+    arrivals = truth.demand_multiplier(folder, rows.property_id.to_numpy(), rows.origin.to_numpy(), ratio)
+    demand = demand_at(arrivals, rows.predicted.to_numpy(), rows.free_nights.to_numpy(float))
+    return (rows.recommended_price * demand).sum() / (rows.current_price * rows.predicted).sum() - 1
 
 
 def _customer_value(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:

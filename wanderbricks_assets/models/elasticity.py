@@ -22,8 +22,15 @@ from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.price_panel import CONTROLS
 
 FOLDS = 3
-SOON = 4  # weeks
+ENOUGH_ROWS = (
+    60_000  # to learn from; of more, every so manyth week: neighbours share a price and most of their calendar
+)
+# Weeks since the price was set: not the week of the change itself, which has bookings at both prices, by guests who
+# began to look before it, and up to a quarter, after which most prices were set anew.
+SETTLED = (1, 12)
 _SWEEPS = 20  # alternating projections; the remainder is then far below the residual itself
+_NEWTON_STEPS = 30
+_MOST_FADE = 0.5 / SETTLED[1]  # half of the response, at the end
 _FEW_BOOKINGS = 4.0  # prior weight of a listing's rate, in bookings
 _SHARED = {
     "learning_rate": 0.3,  # with so many TREES; more, smaller steps gave the same held-out deviance at twice the time
@@ -68,35 +75,77 @@ def listing_rate(rows: pd.DataFrame) -> pd.Series:
 
 
 def residuals(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """The panel's weeks soon after a price was set, with `expected_bookings` (h) and `price_residual` (d).
+    """The panel's weeks with a SETTLED price, with `expected_bookings` (h) and `price_residual` (d).
 
-    Later a low price has filled the calendar, and fewer bookings can come: the response of that price would seem small.
+    As weeks pass a low price fills the calendar and fewer bookings can come, so its response fades. d is the residual
+    times 1 - fade * weeks since the price was set, so that theta is the response when the calendar is as it was then;
+    `fade_error` is the relative standard error that the fade brings to every elasticity.
 
     Both models are fitted on other stretches of time than those they are applied to. Prices are centred per listing
-    first (the within transformation: Clarke, Polselli 2025, Econometrics Journal), and the residual is centred per
+    first (the within transformation: Clarke, Polselli 2025, Econometrics Journal). h is scaled to what each listing had
+    in all its weeks, as in a Poisson regression with fixed effects (Hausman, Hall, Griliches 1984, Econometrica 52): a
+    rate drawn towards the usual would make listings that are seldom booked seem to mind a price less than they do.
+    Listings never booked say nothing and are left out. The residual is centred per
     listing and per destination and week, weighted with h: an error of h that is shared by all weeks of a listing, or by
     all listings of a destination in a week, has no effect.
     """
-    panel = panel[panel.weeks_since_set < SOON].reset_index(drop=True)
+    panel = panel[panel.weeks_since_set.between(*SETTLED)].reset_index(drop=True)
     rate = panel.property_id.map(listing_rate(panel)).to_numpy()
     log_price = panel.log_price.to_numpy()
     centred = log_price - panel.groupby("property_id").log_price.transform("mean").to_numpy()
     fold = _folds(panel)
     expected, residual = np.empty((2, len(panel)))
+    thin = panel.weeks_ago.to_numpy() % -(-len(panel) // ENOUGH_ROWS) == 0
     for k in range(FOLDS):
-        train, test = panel[fold != k], panel[fold == k]
+        test = panel[fold == k]
         if test.empty:
             continue
-        demand = demand_model(train, rate[fold != k], seed)
-        price = _booster("regression", train, centred[fold != k], seed)
+        learn = (fold != k) & thin
+        demand = demand_model(panel[learn], rate[learn], seed)
+        price = _booster("regression", panel[learn], centred[learn], seed)
         expected[fold == k] = rate[fold == k] * demand.predict(_controls(test))
         residual[fold == k] = centred[fold == k] - price.predict(_controls(test))
+    panel = panel.assign(expected_bookings=expected, price_residual=residual)
+    sums = panel.groupby("property_id")[["bookings", "expected_bookings"]].transform("sum")
+    panel["expected_bookings"] *= sums.bookings / sums.expected_bookings
+    panel = panel[sums.bookings > 0].reset_index(drop=True)
+    expected, residual = panel.expected_bookings.to_numpy(), panel.price_residual.to_numpy()
     listing, _ = pd.factorize(panel.property_id)
     market = panel.groupby(["destination", "week"], sort=True).ngroup().to_numpy()
-    for _ in range(_SWEEPS):
-        for group in (market, listing):
-            residual -= (np.bincount(group, expected * residual) / np.bincount(group, expected))[group]
-    return panel.assign(expected_bookings=expected, price_residual=residual)
+
+    def centred_by_group(values: np.ndarray) -> np.ndarray:
+        values = values.copy()
+        for _ in range(_SWEEPS):
+            for group in (market, listing):
+                values -= (np.bincount(group, expected * values) / np.bincount(group, expected))[group]
+        return values
+
+    residual = centred_by_group(residual)
+    later = centred_by_group(residual * panel.weeks_since_set.to_numpy())
+    fade, error = _fade(panel.bookings.to_numpy(), expected, residual, later, listing)
+    return panel.assign(price_residual=residual - fade * later, fade_error=error)
+
+
+def _fade(y: np.ndarray, h: np.ndarray, d: np.ndarray, later: np.ndarray, listing: np.ndarray) -> tuple[float, float]:
+    """The share of the response lost per week, and the relative standard error it brings to the elasticity.
+
+    Solves the score for theta * (d - fade * later); errors are clustered by listing.
+    """
+    x = np.column_stack([d, later])
+    theta = np.zeros(2)
+    for _ in range(_NEWTON_STEPS):
+        weight = y * np.exp(-x @ theta)
+        step = np.linalg.lstsq(x.T @ (x * weight[:, None]), x.T @ (weight - h), rcond=None)[0]
+        theta += np.clip(step, -1, 1)
+    left = y * np.exp(-x @ theta) - h
+    scores = np.column_stack([np.bincount(listing, left * column) for column in x.T])
+    bread = np.linalg.pinv(x.T @ (x * h[:, None]))
+    both = (bread @ (scores.T @ scores) @ bread)[0, 0]
+    fade = float(np.clip(-theta[1] / theta[0], -_MOST_FADE, _MOST_FADE)) if theta[0] < 0 else 0.0
+    alone = d - fade * later
+    score = np.bincount(listing, left * alone)
+    given = score @ score / (h @ alone**2) ** 2
+    return fade, float(np.sqrt(max(both - given, 0.0)) / abs(theta[0]))
 
 
 def _folds(panel: pd.DataFrame) -> np.ndarray:
@@ -120,12 +169,16 @@ def _booster(objective: str, rows: pd.DataFrame, target, seed: int, offset: np.n
 class Response:
     """The pooled elasticity with its standard error, clustered by listing, and what each listing alone says.
 
+    fade_error: of `residuals`; part of the standard error.
+
     listings: indexed by property_id; `estimate` (one Newton step from the pooled elasticity), `information` (1 / its
-    variance if bookings were Poisson), and what elasticities may differ by: destination, property_type, position, size.
+    variance if bookings were Poisson), and what elasticities may differ by: destination, property_type and TRAITS, as
+    they were in the weeks that `estimate` comes from (means weighted with what each week tells).
     """
 
     pooled: float
     standard_error: float
+    fade_error: float
     listings: pd.DataFrame
 
 
@@ -142,26 +195,35 @@ def response(rows: pd.DataFrame) -> Response:
             break
     score = np.bincount(listing, (y * np.exp(-theta * d) - h) * d)
     information = np.bincount(listing, h * d**2)
-    standard_error = float(np.sqrt(score @ score) / information.sum())
-    listings = traits(rows.groupby("property_id", sort=False).tail(1)).set_index("property_id").loc[ids]
+    fade_error = float(rows.fade_error.iloc[0]) if "fade_error" in rows else 0.0
+    standard_error = float(np.hypot(np.sqrt(score @ score) / information.sum(), fade_error * theta))
+    weighed = traits(rows)
+    for name in TRAITS:
+        weighed[name] = (
+            np.bincount(listing, h * d**2 * weighed[name])[listing] / np.maximum(information, 1e-12)[listing]
+        )
+    listings = weighed.groupby("property_id", sort=False).tail(1).set_index("property_id").loc[ids]
     listings = listings.assign(information=information, estimate=theta + score / np.maximum(information, 1e-12))
-    return Response(theta, standard_error, listings[information > 1e-6])
+    return Response(theta, standard_error, fade_error, listings[information > 1e-6])
 
 
 def traits(rows: pd.DataFrame) -> pd.DataFrame:
-    """What elasticities may differ by: place, type, price against the competition, and size."""
+    """What elasticities may differ by: place, type, and TRAITS."""
     return pd.DataFrame(
         {
             "property_id": rows.property_id,
             "destination": rows.destination,
             "property_type": rows.property_type,
-            # Where price weighs linearly in a choice, as in a logit, the elasticity is in proportion to it.
-            "position": rows.current_price / rows.competitor_price.fillna(rows.current_price),
+            # Elasticities were as likely, on five simulated marketplaces, to be linear in the logarithm of the price
+            # against the competition as in its square root, and less so in the price itself, as a plain logit has it.
+            "position": 2 * (np.sqrt(rows.current_price / rows.competitor_price.fillna(rows.current_price)) - 1),
             "size": np.log1p(rows.bedrooms.fillna(1)),
+            "popularity": np.log(rows.popularity),
         }
     )
 
 
+TRAITS = ("position", "size", "popularity")
 # Elasticities of lodging lie mostly between -0.5 and -3 (Crouch 1996): a spread of about 0.5, of three parts.
 _SCALE = 0.3
 
@@ -170,13 +232,13 @@ _SCALE = 0.3
 class Elasticities:
     """Elasticities of listings, shrunk by destination and type towards the whole (empirical Bayes).
 
-    A listing's elasticity is that of the whole + its destination's part + its type's part + slopes on position and size
-    + a rest of its own; the parts are normal around zero. `scales`: standard deviations of destination, property_type
-    and listing, and `dispersion`, the variance of bookings over Poisson's; found by marginal likelihood.
+    A listing's elasticity is that of the whole + its destination's part + its type's part + slopes on TRAITS + a rest
+    of its own; the parts are normal around zero. `scales`: standard deviations of destination, property_type and
+    listing, and `dispersion`, the variance of bookings over Poisson's; found by marginal likelihood.
     """
 
     levels: list[str]
-    centre: list[float]  # position and size of the mean listing
+    centre: list[float]  # TRAITS of the mean listing
     mean: np.ndarray  # [coefficients]
     covariance: np.ndarray  # [coefficients, coefficients]
     scales: dict[str, float]
@@ -190,7 +252,7 @@ class Elasticities:
 
         seen = response.listings
         levels = sorted({f"destination:{x}" for x in seen.destination} | {f"type:{x}" for x in seen.property_type})
-        centre = [float(seen.position.mean()), float(seen["size"].mean())]
+        centre = [float(seen[name].mean()) for name in TRAITS]
         design = _design(seen, levels, centre)
 
         def loss(logs: np.ndarray) -> float:
@@ -199,24 +261,31 @@ class Elasticities:
         start, bounds = np.log([_SCALE, _SCALE, _SCALE, 1.0]), np.log([[0.02, 3.0]] * 3 + [[0.5, 5.0]])
         best = minimize(loss, start, method="L-BFGS-B", bounds=bounds)
         mean, covariance, _ = _posterior(design, levels, seen, _scales(best.x))
+        covariance += response.fade_error**2 * np.outer(mean, mean)
         return cls(levels, centre, mean, covariance, _scales(best.x), seen, response.pooled, response.standard_error)
+
+    @property
+    def growth(self) -> float:
+        return growth(self.mean)
 
     def of(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """([rows] mean, [rows] standard deviation) of what is believed of rows that `traits` can read."""
-        listing = traits(rows)
-        design = _design(listing, self.levels, self.centre)
-        group = design @ self.mean
-        group_variance = ((design @ self.covariance) * design).sum(axis=1)
-        own = self.listings.reindex(listing.property_id)
+        now = self.design(rows)
+        own = self.listings.reindex(rows.property_id)
+        known = own.information.notna().to_numpy()
+        # What the listing itself has shown, against what was to be expected of its traits at that time.
+        then = np.where(known[:, None], self._design[np.maximum(self.listings.index.get_indexer(own.index), 0)], 0.0)
         spread = self.scales["listing"] ** 2
         share = spread / (spread + self.scales["dispersion"] / own.information.fillna(1e-12).to_numpy())
-        mean = (1 - share) * group + share * own.estimate.fillna(0.0).to_numpy()
-        return mean, np.sqrt((1 - share) ** 2 * group_variance + (1 - share) * spread)
+        share = np.where(known, share, 0.0)
+        mean = now @ self.mean + share * (own.estimate.fillna(0.0).to_numpy() - then @ self.mean)
+        left = now - share[:, None] * then
+        return mean, np.sqrt(((left @ self.covariance) * left).sum(axis=1) + (1 - share) * spread)
 
     def save(self, file: Path) -> None:
         text = {"levels": self.levels, "centre": self.centre, "scales": self.scales}
         text |= {"pooled": self.pooled, "standard_error": self.standard_error}
-        listings = {name: self.listings[name].to_numpy() for name in ("estimate", "information", "position", "size")}
+        listings = {name: self.listings[name].to_numpy() for name in ("estimate", "information", *TRAITS)}
         names = {name: self.listings[name].to_numpy(str) for name in ("destination", "property_type")}
         ids = self.listings.index.to_numpy()
         np.savez(file, text=json.dumps(text), mean=self.mean, covariance=self.covariance, ids=ids, **listings, **names)
@@ -225,7 +294,7 @@ class Elasticities:
     def load(cls, file: Path) -> Elasticities:
         with np.load(file, allow_pickle=False) as saved:
             text = json.loads(str(saved["text"]))
-            names = ("estimate", "information", "position", "size", "destination", "property_type")
+            names = ("estimate", "information", *TRAITS, "destination", "property_type")
             listings = pd.DataFrame({name: saved[name] for name in names}, index=saved["ids"])
             return cls(mean=saved["mean"], covariance=saved["covariance"], listings=listings, **text)
 
@@ -233,26 +302,37 @@ class Elasticities:
         """[rows, coefficients]: what `coefficients` are multiplied with to give elasticities by traits alone."""
         return _design(traits(rows), self.levels, self.centre)
 
-    def coefficients(self, weights: np.ndarray) -> np.ndarray:
-        """The mean coefficients if each of `listings` counted so many times (a bootstrap sample)."""
-        return _posterior(self._design, self.levels, self.listings, self.scales, weights)[0]
+    def draws(self, count: int, seed: int) -> np.ndarray:
+        """[count, coefficients] drawn from what is believed of the coefficients."""
+        rng = np.random.default_rng(seed)
+        return self.mean + rng.standard_normal((count, len(self.mean))) @ np.linalg.cholesky(self.covariance).T
 
     @cached_property
     def _design(self) -> np.ndarray:
         return _design(self.listings, self.levels, self.centre)
 
 
+def growth(coefficients: np.ndarray) -> float:
+    """The share by which an elasticity grows as the logarithm of the price grows by 1; at least 0.
+
+    0 is constant elasticity, 1 about the logit with a price that weighs linearly. No price of one listing has varied
+    enough to read it, so it is taken from how elasticities of listings differ by their price against the competition.
+    """
+    level, slope = coefficients[0], coefficients[1 + TRAITS.index("position")]
+    return float(np.clip(slope / level, 0.0, 2.0)) if level < 0 else 0.0
+
+
 def _design(listing: pd.DataFrame, levels: list[str], centre: list[float]) -> np.ndarray:
-    """[listings, 3 + levels]: 1, position, size, and indicators of destination and type."""
+    """[listings, 1 + TRAITS + levels]: 1, TRAITS, and indicators of destination and type."""
     index = pd.Index(levels)
-    design = np.zeros((len(listing), 3 + len(levels)))
+    first = 1 + len(TRAITS)
+    design = np.zeros((len(listing), first + len(levels)))
     design[:, 0] = 1.0
-    design[:, 1] = listing.position - centre[0]
-    design[:, 2] = listing["size"] - centre[1]
+    design[:, 1:first] = listing[list(TRAITS)].to_numpy() - np.array(centre)
     for label in ("destination:" + listing.destination.astype(str), "type:" + listing.property_type.astype(str)):
         column = index.get_indexer(label)
         known = np.flatnonzero(column >= 0)
-        design[known, 3 + column[known]] = 1.0
+        design[known, first + column[known]] = 1.0
     return design
 
 
@@ -267,19 +347,18 @@ def _posterior(
     levels: list[str],
     seen: pd.DataFrame,
     scales: dict[str, float],
-    weights: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """(mean, covariance of the coefficients, log marginal posterior density of the scales): a linear mixed model."""
     by_level = [scales["destination" if level.startswith("destination:") else "property_type"] for level in levels]
-    prior = np.array([10.0, 1.0, 1.0, *by_level]) ** 2
+    prior = np.array([10.0, *[1.0] * len(TRAITS), *by_level]) ** 2
     variance = scales["listing"] ** 2 + scales["dispersion"] / seen.information.to_numpy()
     estimate = seen.estimate.to_numpy()
-    weighted = design * (weights / variance)[:, None]
+    weighted = design / variance[:, None]
     precision = design.T @ weighted + np.diag(1 / prior)
     pull = weighted.T @ estimate
     covariance = np.linalg.inv(precision)
     mean = covariance @ pull
-    fit = (weights * estimate**2 / variance).sum() - pull @ mean
+    fit = (estimate**2 / variance).sum() - pull @ mean
     size = np.log(variance).sum() + np.log(prior).sum() + np.linalg.slogdet(precision)[1]
     spreads = np.array([scales[name] for name in ("destination", "property_type", "listing")])
     # A Rayleigh prior keeps scales off zero, where they would claim certainty (after Chung et al. 2013, Psychometrika

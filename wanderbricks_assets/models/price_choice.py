@@ -12,7 +12,11 @@ SURE = 1.645  # standard deviations: 90% of a normal distribution lies within
 
 @dataclass(frozen=True)
 class GuardRails:
-    """How far and how readily prices move. Beside these, a price stays inside what such listings ever cost."""
+    """How far and how readily prices move.
+
+    Beside these, a price stays inside what such listings ever cost, and one that changed within the last week is held:
+    until guests have answered it, a second move could only undo the first.
+    """
 
     max_move: float = 0.30
     min_move: float = 0.02
@@ -20,72 +24,99 @@ class GuardRails:
     confidence: float = 0.80  # least probability that the new price earns more
 
 
-def demand_at(ratio: np.ndarray, elasticity: np.ndarray, expected: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Expected bookings of a night at `ratio` times its current price. All broadcast; never more than `free`.
+def arrivals_at(ratio: np.ndarray, elasticity: np.ndarray, growth: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Expected arrivals at `ratio` times the current price, relative to those at it. All broadcast.
 
-    expected: bookings at the current price. Arrivals change by exp(elasticity * (ratio - 1)): the elasticity is that at
-    the current price and grows with the price, as in the logit. It promises less than constant elasticity does, however
-    far the price moves: exp(e (r - 1)) <= r^e for every r and e < 0.
-    Arrivals that find no free room are lost: a room is sold with probability 1 - exp(-mean arrivals).
+    The elasticity at the new price is elasticity * (1 + growth * log(ratio)): with a growth of 0 it is the same at
+    every price, with 1 about that of a logit. Of an elasticity that is only known to a standard deviation, the mean is
+    taken over what it may be, which is more than what its mean gives (Jensen's inequality).
+    """
+    log = np.log(ratio)
+    power = log * (1 + growth * log / 2)
+    return np.exp(elasticity * power + (sd * power) ** 2 / 2)
+
+
+def demand_at(arrivals: np.ndarray, expected: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Expected bookings of a night with `arrivals` times the usual ones. All broadcast; never more than `free`.
+
+    expected: bookings at the usual arrivals. Arrivals that find no free room are lost: a room is sold with probability
+    1 - exp(-mean arrivals).
     """
     rooms = np.maximum(free, 1)
-    arrivals = -np.log1p(-np.minimum(expected / rooms, 0.99))
-    return free * -np.expm1(-arrivals * np.exp(elasticity * (ratio - 1)))
+    usual = -np.log1p(-np.minimum(expected / rooms, 0.99))
+    return free * -np.expm1(-usual * arrivals)
+
+
+def allowed_prices(nights: pd.DataFrame, rails: GuardRails) -> np.ndarray:
+    """[nights, PRICES] whether the guard rails leave a price open, whatever demand is."""
+    current = nights.current_price.to_numpy()[:, None]
+    low, high = nights.lowest_seen.to_numpy()[:, None], nights.highest_seen.to_numpy()[:, None]
+    move = np.abs(PRICES - 1)
+    near = (move >= rails.min_move) & (move <= rails.max_move + 1e-9)
+    held = (nights.current_price != nights.price_a_week_ago).to_numpy()[:, None]
+    return near & (PRICES * current >= low) & (PRICES * current <= high) & ~held
 
 
 def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
     """For each night: recommended_price, expected_demand, expected_revenue, current_expected_revenue, reason.
 
-    nights: current_price, expected (bookings at it), free_nights, lowest_seen, highest_seen (prices of such listings),
-    elasticity, elasticity_sd.
+    nights: current_price, price_a_week_ago, expected (bookings at the current price), free_nights, lowest_seen,
+    highest_seen (prices of such listings), elasticity, elasticity_sd, growth (of the elasticity).
     """
     from scipy.special import ndtr
 
-    current, mean, sd = (nights[name].to_numpy()[:, None] for name in ("current_price", "elasticity", "elasticity_sd"))
-    expected, free = (nights[name].to_numpy(float)[:, None] for name in ("expected", "free_nights"))
-    low, high = nights.lowest_seen.to_numpy()[:, None], nights.highest_seen.to_numpy()[:, None]
-    revenue = PRICES * current * demand_at(PRICES, mean, expected, free)
-    now = current * demand_at(np.ones(1), mean, expected, free)
+    names = ("current_price", "elasticity", "elasticity_sd", "growth", "expected", "free_nights")
+    current, mean, sd, growth, expected, free = (nights[name].to_numpy(float)[:, None] for name in names)
+    demand = demand_at(arrivals_at(PRICES, mean, growth, sd), expected, free)
+    revenue = PRICES * current * demand
+    now = current * expected
     # A price earns more when the elasticity lies on the right side of the one at which it would earn the same.
-    share = np.minimum(np.divide(now, current * np.maximum(free, 1)), 0.99)
+    share = np.minimum(expected / np.maximum(free, 1), 0.99)
+    log = np.log(PRICES)
     with np.errstate(divide="ignore", invalid="ignore"):
-        same = np.log(np.log1p(-np.minimum(share / PRICES, 1.0)) / np.log1p(-share)) / (PRICES - 1)
+        arrivals = np.log1p(-np.minimum(share / PRICES, 1.0)) / np.log1p(-share)
+        same = np.log(arrivals) / (log * (1 + growth * log / 2))
         probability = ndtr((same - mean) / sd)
     probability = np.where(PRICES < 1, probability, 1 - probability)
 
     cautious = (probability >= rails.confidence) & (revenue >= now * (1 + rails.min_gain))
-    small = np.abs(PRICES - 1) < rails.min_move
-    near = np.abs(PRICES - 1) <= rails.max_move + 1e-9
-    seen = (PRICES * current >= low) & (PRICES * current <= high)
-    allowed = cautious & ~small & near & seen
+    allowed = cautious & allowed_prices(nights, rails)
     best = np.where(allowed, revenue, -np.inf).argmax(axis=1)
     free_best = np.where(cautious, revenue, -np.inf).argmax(axis=1)
 
     responds = (mean + SURE * sd < 0)[:, 0]
     open_nights = free[:, 0] > 0
+    before = nights.price_a_week_ago.to_numpy()
+    held = before != current[:, 0]
     moves = open_nights & responds & allowed.any(axis=1)
     chosen = np.where(moves, best, np.flatnonzero(PRICES == 1)[0])
     ratio, row = PRICES[chosen], np.arange(len(nights))
     price = np.where(moves, np.round(ratio * current[:, 0], 2), current[:, 0])
-    demand = demand_at(ratio, mean[:, 0], expected[:, 0], free[:, 0])
+    sold = np.where(moves, demand[row, chosen], expected[:, 0])
     interval = [f"{m - SURE * s:.1f} to {m + SURE * s:.1f}" for m, s in zip(mean[:, 0], sd[:, 0], strict=True)]
-    out_of_range = ~seen[row, free_best] & moves
+    far = np.abs(PRICES[free_best] - 1) > rails.max_move + 1e-9
+    wanted = PRICES[free_best] * current[:, 0]
+    out_of_range = (wanted < nights.lowest_seen.to_numpy()) | (wanted > nights.highest_seen.to_numpy())
     reason = np.select(
         [
             ~open_nights,
             ~responds,
             ~cautious.any(axis=1),
+            held & (before > current[:, 0]),
+            held,
             ~moves,
             out_of_range & (ratio < 1),
             out_of_range,
-            ~near[free_best] & (ratio < 1),
-            ~near[free_best],
+            far & (ratio < 1),
+            far,
             ratio < 1,
         ],
         [
             "kept: already booked",
             np.char.add("kept: the response to price is not known, elasticity ", interval),
             "kept: no other price is likely to earn more",
+            "kept: lowered within the last week, guests have not answered it yet",
+            "kept: raised within the last week, guests have not answered it yet",
             "kept: no better price within the guard rails",
             "lowered to the lowest price seen for such listings",
             "raised to the highest price seen for such listings",
@@ -98,8 +129,8 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "recommended_price": price,
-            "expected_demand": demand,
-            "expected_revenue": price * demand,
+            "expected_demand": sold,
+            "expected_revenue": price * sold,
             "current_expected_revenue": now[:, 0],
             "reason": reason,
         },

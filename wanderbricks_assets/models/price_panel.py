@@ -15,8 +15,10 @@ from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets.window import add_days, midnight
 
 DAYS = 30  # nights ahead that are priced
+LATER = 120  # nights ahead that most bookings are for
 WEEKS_AHEAD = 5  # covers them
 RECENT_WEEKS = 4
+FEW_BOOKINGS = 4.0  # weight of what is usual in the place against what a listing itself had, in bookings
 FEWEST_WEEKS = 52  # a season must be seen to be told from a price
 FEWEST_CHANGES = 100  # of price; with fewer the interval of the elasticity is wider than any effect anyone believes in
 FEWEST_BOOKINGS = 500
@@ -28,6 +30,7 @@ CONTROLS = (
     "age_weeks",
     "destination_demand",
     "occupancy_ahead",
+    "occupancy_later",
     "competitor_price",
     "rating",
     "photos_count",
@@ -69,7 +72,7 @@ def listed_weeks(property_features: Table, fact_booking_history: Table, end: dat
     known = rows.drop(columns=CAME).assign(weeks_ago=rows.weeks_ago - 1)
     rows = known.merge(rows[key + CAME], on=key, how="left").merge(ahead, on=key, how="left")
     rows["week"] = pd.Timestamp(end) - pd.to_timedelta(7 * rows.weeks_ago, unit="D")
-    rows["occupancy_ahead"] = rows.occupancy_ahead.fillna(0.0)
+    rows = rows.fillna({"occupancy_ahead": 0.0, "occupancy_later": 0.0})
     return rows.drop(columns="weeks_ago").sort_values(["property_id", "week"], ignore_index=True)
 
 
@@ -109,7 +112,10 @@ def _bookings_made(history: Table, end: date) -> Table:
 
 
 def _nights_ahead(history: Table, end: date) -> Table:
-    """Share of the next DAYS that was sold as each week began, by the bookings known and not cancelled then."""
+    """Shares of the next DAYS, and of the days from then to LATER, that were sold as each week began.
+
+    By the bookings known and not cancelled then.
+    """
     states = versions(history.filter(history.known_at < midnight(end)))
     states = states.filter(~cancelled(states))
 
@@ -117,17 +123,22 @@ def _nights_ahead(history: Table, end: date) -> Table:
         return (ibis.date(end) - day).cast("int64")
 
     # The weeks whose first moment lies after known_at, not after known_until, and before the last night.
-    oldest = ibis.least((days_to(states.known_at.date()) - 1) // 7, (days_to(states.check_in_date) + DAYS - 1) // 7)
+    oldest = ibis.least((days_to(states.known_at.date()) - 1) // 7, (days_to(states.check_in_date) + LATER - 1) // 7)
     newest = ibis.greatest(
         ((days_to(states.known_until.date()) + 6) // 7).fill_null(0), (days_to(states.check_out_date) + 7) // 7, 0
     )
     states = states.mutate(oldest=oldest, newest=newest).filter(ibis._.newest <= ibis._.oldest)
     weeks = states.mutate(weeks_ago=ibis.range(states.newest, states.oldest + 1).unnest())
-    until = ibis.least(-days_to(weeks.check_out_date) + 7 * weeks.weeks_ago, DAYS)
-    since = ibis.greatest(-days_to(weeks.check_in_date) + 7 * weeks.weeks_ago, 0)
-    weeks = weeks.mutate(sold=until - since)
-    sold = weeks.group_by("property_id", "weeks_ago").agg(sold=weeks.sold.sum())
-    return sold.select("property_id", "weeks_ago", occupancy_ahead=sold.sold / DAYS)
+    arrives = 7 * weeks.weeks_ago - days_to(weeks.check_in_date)
+    leaves = 7 * weeks.weeks_ago - days_to(weeks.check_out_date)
+
+    def sold(since: int, until: int) -> ibis.Value:
+        nights = ibis.least(leaves, until) - ibis.greatest(arrives, since)
+        return ibis.greatest(nights, 0).sum() / (until - since)
+
+    return weeks.group_by("property_id", "weeks_ago").agg(
+        occupancy_ahead=sold(0, DAYS), occupancy_later=sold(DAYS, LATER)
+    )
 
 
 def _weeks_ago(day: ibis.Value, end: date) -> ibis.Value:
@@ -141,11 +152,18 @@ def _add_controls(rows: pd.DataFrame) -> pd.DataFrame:
     rows["age_weeks"] = listing.cumcount()
     per_week = rows.groupby(["destination", "week"]).bookings.agg(["sum", "count"])
     place = per_week.groupby("destination")
-    recent = place.shift(1).groupby("destination").rolling(RECENT_WEEKS, min_periods=1).sum().droplevel(0)
-    demand = (recent["sum"] / recent["count"]).rename("destination_demand")
+    last = place.shift(1).groupby("destination")
+    spans = {"destination_demand": RECENT_WEEKS, "year_demand": 52}
+    sums = {name: last.rolling(weeks, min_periods=1).sum().droplevel(0) for name, weeks in spans.items()}
+    demand = pd.DataFrame({name: sums[name]["sum"] / sums[name]["count"] for name in spans})
     rows = rows.merge(demand, left_on=["destination", "week"], right_index=True, how="left")
     before = listing.bookings.shift(1)
     recent_bookings = before.groupby(rows.property_id).rolling(2 * RECENT_WEEKS, min_periods=1).sum().droplevel(0)
+    year = before.groupby(rows.property_id).rolling(52, min_periods=0).agg(["sum", "count"]).droplevel(0)
+    # Against the place's own last year: demand that grows everywhere makes no listing more popular.
+    usual = year["count"] * rows.year_demand.clip(lower=0.01).fillna(1.0)
+    rows["popularity"] = (year["sum"] + FEW_BOOKINGS) / (usual + FEW_BOOKINGS)
+    rows["price_a_week_ago"] = listing.current_price.shift(1).fillna(rows.current_price)
     # The last price of the week is the next week's current price; in the week to come it is the one that stands.
     after = listing.current_price.shift(-1).fillna(rows.current_price)
     was_set = (after != rows.current_price) | (rows.age_weeks == 0)

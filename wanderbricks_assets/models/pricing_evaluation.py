@@ -6,10 +6,9 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from wanderbricks_assets.lazy import Table, np, pd
-from wanderbricks_assets.models.bootstrap import bootstrap_interval
-from wanderbricks_assets.models.elasticity import Elasticities, listing_rate, one_thread, residuals, response
+from wanderbricks_assets.models.elasticity import Elasticities, growth, listing_rate, one_thread, residuals, response
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
-from wanderbricks_assets.models.price_choice import SURE, choose_prices, demand_at
+from wanderbricks_assets.models.price_choice import SURE, arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import DAYS, bookings_of_nights, check, listed_weeks, nights_of, panel_at
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ FIRST_MONDAY = date(
 )  # origins are whole blocks of four weeks from here, so that later evaluations share them
 BLOCK = timedelta(days=28)
 BINS = 5
+DRAWS = 200  # of the judges' coefficients
 VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred times
 
 
@@ -30,8 +30,7 @@ VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred
 def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed: int) -> Evaluation:
     """Half of the listings choose the prices of the other half, whose own response judges them.
 
-    The choosers know nothing from the first origin on: held out are the listings and the dates. The coefficients of the
-    judges are bootstrapped over listings.
+    The choosers know nothing from the first origin on: held out are the listings and the dates.
     """
     end = cutoff - timedelta(days=cutoff.weekday())
     origins = _origins(cutoff)
@@ -54,7 +53,7 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
             priced.append(pd.concat([nights, choose_prices(nights, model.rails)], axis=1))
     rows = pd.concat(priced, ignore_index=True)
     judged = pd.concat(held_out, ignore_index=True)
-    lift, steady, judge_elasticity = _lift(rows, judges, seed)
+    lift, steady, judge_elasticity, demand = _lift(rows, judges, seed)
     calibration, extra = _calibration(judged)
     pooled, error = _pooled(judges)
     stays = rows.recommended_price == rows.current_price
@@ -64,7 +63,7 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
         metric=lift,
         baseline=0.0,
         calibration=calibration,
-        rows=_rows(rows, judge_elasticity),
+        rows=_rows(rows, judge_elasticity, demand),
         losses=_losses(judged, origins),
         metrics={
             "elasticity_mean": pooled,
@@ -96,35 +95,38 @@ def _origins(cutoff: date) -> list[pd.Timestamp]:
     return [pd.Timestamp(FIRST_MONDAY + (blocks - k) * BLOCK) for k in reversed(range(ORIGINS))]
 
 
-def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[Interval, float, np.ndarray]:
-    """(revenue of recommended over current prices - 1, the same at constant elasticity, [rows] judged elasticity)."""
-    ids = np.unique(np.concatenate([rows.property_id.unique(), *(judge.listings.index for judge in judges)]))
-    worth = np.bincount(np.searchsorted(ids, rows.property_id), rows.current_price * rows.expected, len(ids))
-    moved = rows[rows.recommended_price != rows.current_price]  # the others earn the same
-    place, half = np.searchsorted(ids, moved.property_id), moved.property_id.to_numpy() % 2
-    designs = [judge.design(moved[half == k]) for k, judge in enumerate(judges)]
-    ratio, price = (moved.recommended_price / moved.current_price).to_numpy(), moved.recommended_price.to_numpy()
-    expected, free = moved.expected.to_numpy(), moved.free_nights.to_numpy(float)
-    current = moved.current_price.to_numpy() * expected
+def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[Interval, float, np.ndarray, np.ndarray]:
+    """(revenue of recommended over current prices - 1, the same at constant elasticity, judged elasticity and demand).
 
-    def elasticities(weights: np.ndarray) -> np.ndarray:
-        result = np.empty(len(moved))
-        for k, judge in enumerate(judges):
-            result[half == k] = designs[k] @ judge.coefficients(weights[np.searchsorted(ids, judge.listings.index)])
-        return result
-
-    def lift(weights: np.ndarray) -> float:
-        gained = price * demand_at(ratio, elasticities(weights), expected, free) - current
-        return float(weights @ np.bincount(place, gained, len(ids)) / (weights @ worth))
-
-    # exp(e' (r - 1)) is r^e for e' = e log(r) / (r - 1).
-    power = elasticities(np.ones(len(ids))) * np.log(ratio) / (ratio - 1)
-    steady = (price * demand_at(ratio, power, expected, free) - current).sum() / worth.sum()
+    Judged elasticity and demand are [rows]. The interval is that of the judges' coefficients and demand curve. What a
+    listing's own elasticity is beside its traits is not known, so its revenue is the mean over what it may be.
+    """
+    half = rows.property_id.to_numpy() % 2
     judged = np.empty(len(rows))
     for k, judge in enumerate(judges):
-        mine = rows.property_id.to_numpy() % 2 == k
-        judged[mine] = judge.design(rows[mine]) @ judge.mean
-    return bootstrap_interval(lift, ids, seed), float(steady), judged
+        judged[half == k] = judge.design(rows[half == k]) @ judge.mean
+    moves = (rows.recommended_price != rows.current_price).to_numpy()  # the others earn the same
+    worth = float((rows.current_price * rows.expected).sum())
+
+    def demand_of(moved: pd.DataFrame, elasticity: np.ndarray, growing: float, spread: float) -> np.ndarray:
+        ratio = (moved.recommended_price / moved.current_price).to_numpy()
+        arrivals = arrivals_at(ratio, elasticity, growing, spread)
+        return demand_at(arrivals, moved.expected.to_numpy(), moved.free_nights.to_numpy(float))
+
+    demand = rows.expected.to_numpy().copy()
+    steady, drawn = 0.0, np.zeros(DRAWS)
+    for k, judge in enumerate(judges):
+        mine, spread = (half == k) & moves, judge.scales["listing"]
+        moved, design = rows[mine], judge.design(rows[mine])
+        now = float((moved.current_price * moved.expected).sum())
+        demand[mine] = demand_of(moved, judged[mine], judge.growth, spread)
+        steady += (moved.recommended_price @ demand_of(moved, judged[mine], 0.0, spread) - now) / worth
+        for i, coefficients in enumerate(judge.draws(DRAWS, seed + k)):
+            sold = demand_of(moved, design @ coefficients, growth(coefficients), spread)
+            drawn[i] += (moved.recommended_price @ sold - now) / worth
+    value = float(rows.recommended_price @ demand) / worth - 1
+    lower, upper = np.quantile(drawn, [0.05, 0.95])
+    return Interval(value, float(lower), float(upper)), float(steady), judged, demand
 
 
 def _calibration(judged: pd.DataFrame) -> tuple[Calibration, dict[str, float]]:
@@ -178,7 +180,7 @@ def _losses(judged: pd.DataFrame, origins: list[pd.Timestamp]) -> pd.Series:
     )
 
 
-def _rows(rows: pd.DataFrame, judge_elasticity: np.ndarray) -> pd.DataFrame:
+def _rows(rows: pd.DataFrame, judge_elasticity: np.ndarray, demand: np.ndarray) -> pd.DataFrame:
     """`predicted`, `actual`: bookings of the night made from the origin on, at current prices. A lift has no actual."""
     return pd.DataFrame(
         {
@@ -189,10 +191,16 @@ def _rows(rows: pd.DataFrame, judge_elasticity: np.ndarray) -> pd.DataFrame:
             "current_price": rows.current_price,
             "recommended_price": rows.recommended_price,
             "free_nights": rows.free_nights,
+            "property_type": rows.property_type,
+            "price_a_week_ago": rows.price_a_week_ago,
+            "lowest_seen": rows.lowest_seen,
+            "highest_seen": rows.highest_seen,
+            "growth": rows.growth,
             "elasticity": rows.elasticity,
             "elasticity_lower": rows.elasticity - SURE * rows.elasticity_sd,
             "elasticity_upper": rows.elasticity + SURE * rows.elasticity_sd,
             "judge_elasticity": judge_elasticity,
+            "judged_demand": demand,
             "predicted_revenue": rows.expected_revenue,
             "predicted_current_revenue": rows.current_expected_revenue,
             "reason": rows.reason,
@@ -226,7 +234,8 @@ def figure(evaluation: Evaluation) -> Figure:
     ratio = np.linspace(0.5, 2, 100)
     free = np.array(float(night.free_nights))
     for name, style in (("elasticity", "-"), ("elasticity_lower", ":"), ("elasticity_upper", ":")):
-        revenue = ratio * night.current_price * demand_at(ratio, night[name], np.array(night.predicted), free)
+        arrivals = arrivals_at(ratio, night[name], night.growth, 0.0)
+        revenue = ratio * night.current_price * demand_at(arrivals, np.array(night.predicted), free)
         right.plot(ratio * night.current_price, revenue, style, color="tab:blue")
     right.axvline(night.current_price, color="grey", linestyle=":", label="current price")
     right.axvline(night.recommended_price, color="tab:green", label="recommended")
@@ -235,3 +244,22 @@ def figure(evaluation: Evaluation) -> Figure:
     right.set_ylabel("expected revenue")
     right.legend(fontsize=7)
     return picture
+
+
+def slices(rows: pd.DataFrame) -> pd.DataFrame:
+    """slice, value, rows, metric: the claimed lift by destination and by property type, worst first.
+
+    rows: those of the evaluation.
+    """
+    rows = rows.assign(
+        current=rows.current_price * rows.predicted,
+        recommended=rows.recommended_price * rows.judged_demand,
+    )
+    found = []
+    for name in ("destination", "property_type"):
+        by = rows.groupby(name).agg(rows=("current", "size"), current=("current", "sum"), new=("recommended", "sum"))
+        by = by[by.current > 0]
+        found.append(
+            pd.DataFrame({"slice": name, "value": by.index, "rows": by.rows, "metric": by.new / by.current - 1})
+        )
+    return pd.concat(found, ignore_index=True).sort_values("metric", ignore_index=True)

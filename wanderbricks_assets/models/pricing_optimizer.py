@@ -109,7 +109,10 @@ class PricingOptimizer(Model):
         )
         mean, sd = self.elasticities.of(nights)
         return nights.assign(
-            expected=np.minimum(expected, 0.99 * nights.free_nights), elasticity=mean, elasticity_sd=sd
+            expected=np.minimum(expected, 0.99 * nights.free_nights),
+            elasticity=mean,
+            elasticity_sd=sd,
+            growth=self.elasticities.growth,
         )
 
     @classmethod
@@ -119,7 +122,15 @@ class PricingOptimizer(Model):
     @property
     def params(self) -> dict[str, object]:
         scales = {f"elasticity_sd_{name}": value for name, value in self.elasticities.scales.items()}
-        return asdict(self.rails) | scales | {"elasticity": self.elasticities.pooled, "seed": self.seed}
+        return (
+            asdict(self.rails)
+            | scales
+            | {
+                "elasticity": self.elasticities.pooled,
+                "elasticity_growth": self.elasticities.growth,
+                "seed": self.seed,
+            }
+        )
 
     def save(self, folder: Path) -> None:
         self.demand.save_model(folder / "demand.txt")

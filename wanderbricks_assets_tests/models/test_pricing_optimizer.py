@@ -8,8 +8,8 @@ import pytest
 from wanderbricks_assets.contracts.predictions import MADE_COLUMNS, PRICE_RECOMMENDATIONS
 from wanderbricks_assets.models.elasticity import Elasticities, residuals, response
 from wanderbricks_assets.models.model import CannotLearn
-from wanderbricks_assets.models.price_choice import GuardRails, choose_prices, demand_at
-from wanderbricks_assets.models.pricing_evaluation import _losses, _naive, _origins
+from wanderbricks_assets.models.price_choice import GuardRails, arrivals_at, choose_prices, demand_at
+from wanderbricks_assets.models.pricing_evaluation import _losses, _naive, _origins, slices
 from wanderbricks_assets.models.pricing_optimizer import PricingOptimizer
 from wanderbricks_assets.window import midnight
 from wanderbricks_assets_tests.models.listed_prices import END, market
@@ -19,7 +19,7 @@ CUTOFF = midnight(END)
 
 @pytest.fixture(scope="module")
 def tables():
-    return market()
+    return market(whim=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,14 @@ def evaluation(tables):
 def night(**values) -> pd.DataFrame:
     usual = {
         "current_price": 100.0,
+        "price_a_week_ago": 100.0,
         "expected": 0.2,
         "free_nights": 1,
         "lowest_seen": 1.0,
         "highest_seen": 1000.0,
         "elasticity": -1.2,
         "elasticity_sd": 0.01,
+        "growth": 1.0,
     }
     return pd.DataFrame([usual | values])
 
@@ -178,25 +180,56 @@ def test_one_night_costs_what_the_batch_says(model, inputs):
 
 
 def test_revenue_of_price_has_its_peak_where_the_elasticity_is_one():
-    # d/dr log(r exp(e (r - 1))) = 1/r + e, so the peak is at r = -1/e while few nights are sold.
-    assert chosen(elasticity=-1.2, expected=1e-4).recommended_price == pytest.approx(100 / 1.2, abs=1)
-    assert chosen(elasticity=-0.85, expected=1e-4).recommended_price == pytest.approx(100 / 0.85, abs=1)
+    # The elasticity at ratio r is e (1 + g log r) while few nights are sold: -1 at r = exp((-1 / e - 1) / g).
+    assert chosen(elasticity=-1.2, expected=1e-4).recommended_price == pytest.approx(100 * np.exp(1 / 1.2 - 1), abs=1)
+    assert chosen(elasticity=-0.85, expected=1e-4).recommended_price == pytest.approx(100 * np.exp(1 / 0.85 - 1), abs=1)
+    assert chosen(elasticity=-0.7, expected=1e-4, growth=2.0).recommended_price == pytest.approx(
+        100 * np.exp((1 / 0.7 - 1) / 2), abs=1
+    )
 
 
-def test_the_response_promises_less_than_constant_elasticity():
+def test_an_elasticity_that_grows_promises_less_than_a_constant_one_and_doubt_promises_more():
     ratio = np.linspace(0.5, 2, 31)
     for elasticity in (-0.5, -1.0, -3.0):
-        assert (np.exp(elasticity * (ratio - 1)) <= ratio**elasticity + 1e-12).all()
+        constant = arrivals_at(ratio, elasticity, 0.0, 0.0)
+        assert constant == pytest.approx(ratio**elasticity)
+        assert (arrivals_at(ratio, elasticity, 1.0, 0.0) <= constant).all()
+        draws = np.random.default_rng(0).normal(elasticity, 0.3, (20_000, 1))
+        assert arrivals_at(ratio, elasticity, 0.5, 0.3) == pytest.approx(
+            arrivals_at(ratio, draws, 0.5, 0.0).mean(axis=0), rel=0.02
+        )
 
 
 def test_demand_never_exceeds_free_nights_and_falls_with_price():
-    ratio = np.linspace(0.5, 2, 31)
+    arrivals = arrivals_at(np.linspace(0.5, 2, 31), -3.0, 1.0, 0.0)
     for free in (1.0, 3.0):
-        demand = demand_at(ratio, np.array(-3.0), np.array(0.9 * free), np.array(free))
+        demand = demand_at(arrivals, np.array(0.9 * free), np.array(free))
         assert (demand <= free).all()
         assert (np.diff(demand) < 0).all()
-    assert demand_at(np.ones(1), np.array(-2.0), np.array(0.3), np.array(1.0)) == pytest.approx(0.3)
-    assert demand_at(np.ones(1), np.array(-2.0), np.array(0.0), np.array(0.0)) == 0
+    assert demand_at(np.ones(1), np.array(0.3), np.array(1.0)) == pytest.approx(0.3)
+    assert demand_at(np.ones(1), np.array(0.0), np.array(0.0)) == 0
+
+
+def test_a_price_that_moved_within_the_week_is_not_moved_back():
+    for before, word in ((125.0, "lowered"), (80.0, "raised")):
+        row = chosen(elasticity=-3.0, price_a_week_ago=before)
+        assert row.recommended_price == 100
+        assert row.reason == f"kept: {word} within the last week, guests have not answered it yet"
+    assert chosen(elasticity=-3.0).recommended_price < 100
+
+
+def test_a_recommendation_once_adopted_is_kept():
+    for elasticity in (-1.35, -0.8):
+        first = chosen(elasticity=elasticity, expected=1e-3)
+        ratio = first.recommended_price / 100
+        assert ratio != 1
+        again = chosen(
+            current_price=first.recommended_price,
+            price_a_week_ago=first.recommended_price,
+            expected=first.expected_demand,
+            elasticity=elasticity * (1 + np.log(ratio)),
+        )
+        assert again.recommended_price == first.recommended_price
 
 
 def test_guard_rails_bound_the_move_and_say_so():
@@ -242,16 +275,15 @@ def test_small_moves_are_not_made():
 
 def test_the_lift_is_more_than_nothing_and_its_parts_add_up(evaluation):
     rows = evaluation.rows
-    free = rows.free_nights.to_numpy(float)
-    ratio = (rows.recommended_price / rows.current_price).to_numpy()
-    demand = demand_at(ratio, rows.judge_elasticity.to_numpy(), rows.predicted.to_numpy(), free)
     current = (rows.current_price * rows.predicted).sum()
-    assert evaluation.metric.value == pytest.approx((rows.recommended_price * demand).sum() / current - 1)
+    assert evaluation.metric.value == pytest.approx((rows.recommended_price * rows.judged_demand).sum() / current - 1)
+    assert (rows.judged_demand <= rows.free_nights).all()
+    stays = rows.recommended_price == rows.current_price
+    assert (rows.judged_demand[stays] == rows.predicted[stays]).all()
     assert evaluation.metric.lower < evaluation.metric.value < evaluation.metric.upper
     assert evaluation.baseline == 0.0
     assert evaluation.metric.lower > 0
-    # exp(-1.6 (r - 1)) r is at most 1.3 times 1 within the guard rails
-    assert evaluation.metric.upper < 0.3
+    assert evaluation.metric.upper < 0.7**-0.6 - 1 + 0.1  # r^(1 - 1.6) at the most that is allowed, and some doubt
     assert evaluation.metrics["lift_if_elasticity_is_constant"] > evaluation.metric.value
     assert evaluation.calibration.holds
     assert evaluation.metrics["naive_elasticity"] > evaluation.metrics["elasticity_upper"]
@@ -285,6 +317,17 @@ def test_losses_are_poisson_deviances_per_listing_and_block():
     )
     losses = _losses(judged, [pd.Timestamp(2000, 1, 3)])
     assert losses.to_dict() == pytest.approx({"2000-01-03 property 7": 1.0, "2000-01-31 property 7": 0.0})
+
+
+def test_slices_add_up_to_the_claim_and_begin_with_the_worst(evaluation):
+    found, rows = slices(evaluation.rows), evaluation.rows
+    assert list(found.columns) == ["slice", "value", "rows", "metric"]
+    assert found.metric.is_monotonic_increasing
+    places = found[found.slice == "destination"]
+    assert places.rows.sum() == len(rows)
+    worth = (rows.current_price * rows.predicted).groupby(rows.destination).sum()
+    whole = (places.metric * worth[places.value].to_numpy()).sum() / worth.sum()
+    assert whole == pytest.approx(evaluation.metric.value)
 
 
 def test_the_figure_shows_elasticities_and_a_revenue_curve(evaluation):
