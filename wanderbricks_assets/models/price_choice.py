@@ -67,20 +67,23 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
 
     names = ("current_price", "elasticity", "elasticity_sd", "growth", "expected", "free_nights")
     current, mean, sd, growth, expected, free = (nights[name].to_numpy(float)[:, None] for name in names)
-    demand = demand_at(arrivals_at(PRICES, mean, growth, sd), expected, free)
-    revenue = PRICES * current * demand
+    # No price beyond the rails is chosen; the first on either side tells whether the rail was in the way.
+    grid = np.abs(PRICES - 1) <= rails.max_move + 1.5 * (PRICES[1] - PRICES[0])
+    prices = PRICES[grid]
+    demand = demand_at(arrivals_at(prices, mean, growth, sd), expected, free)
+    revenue = prices * current * demand
     now = current * expected
     # A price earns more when the elasticity lies on the right side of the one at which it would earn the same.
     share = np.minimum(expected / np.maximum(free, 1), 0.99)
-    log = np.log(PRICES)
+    log = np.log(prices)
     with np.errstate(divide="ignore", invalid="ignore"):
-        arrivals = np.log1p(-np.minimum(share / PRICES, 1.0)) / np.log1p(-share)
+        arrivals = np.log1p(-np.minimum(share / prices, 1.0)) / np.log1p(-share)
         same = np.log(arrivals) / (log * (1 + growth * log / 2))
         probability = ndtr((same - mean) / sd)
-    probability = np.where(PRICES < 1, probability, 1 - probability)
+    probability = np.where(prices < 1, probability, 1 - probability)
 
     cautious = (probability >= rails.confidence) & (revenue >= now * (1 + rails.min_gain))
-    allowed = cautious & allowed_prices(nights, rails)
+    allowed = cautious & allowed_prices(nights, rails)[:, grid]
     best = np.where(allowed, revenue, -np.inf).argmax(axis=1)
     free_best = np.where(cautious, revenue, -np.inf).argmax(axis=1)
 
@@ -89,13 +92,13 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
     before = nights.price_a_week_ago.to_numpy()
     held = before != current[:, 0]
     moves = open_nights & responds & allowed.any(axis=1)
-    chosen = np.where(moves, best, np.flatnonzero(PRICES == 1)[0])
-    ratio, row = PRICES[chosen], np.arange(len(nights))
+    chosen = np.where(moves, best, np.flatnonzero(prices == 1)[0])
+    ratio, row = prices[chosen], np.arange(len(nights))
     price = np.where(moves, np.round(ratio * current[:, 0], 2), current[:, 0])
     sold = np.where(moves, demand[row, chosen], expected[:, 0])
     interval = [f"{m - SURE * s:.1f} to {m + SURE * s:.1f}" for m, s in zip(mean[:, 0], sd[:, 0], strict=True)]
-    far = np.abs(PRICES[free_best] - 1) > rails.max_move + 1e-9
-    wanted = PRICES[free_best] * current[:, 0]
+    far = np.abs(prices[free_best] - 1) > rails.max_move + 1e-9
+    wanted = prices[free_best] * current[:, 0]
     out_of_range = (wanted < nights.lowest_seen.to_numpy()) | (wanted > nights.highest_seen.to_numpy())
     reason = np.select(
         [

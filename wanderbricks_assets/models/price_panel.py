@@ -46,6 +46,8 @@ NIGHTS = tuple(f"nights_ahead_{week}" for week in range(WEEKS_AHEAD))
 CAME = ["bookings", *NIGHTS, "price", "listed_days"]  # in a week
 
 
+# Evaluating, training and describing the inputs of one version ask for the same panel. Nobody may change it.
+@lru_cache(maxsize=1)
 def weekly_panel(property_features: Table, fact_booking_history: Table, end: date) -> pd.DataFrame:
     """One row per listing and week, sorted; weeks are counted back from `end`, and the last one begins at `end`.
 
@@ -56,7 +58,6 @@ def weekly_panel(property_features: Table, fact_booking_history: Table, end: dat
     return panel_at(listed_weeks(property_features, fact_booking_history, end), end)
 
 
-# Evaluating, training and describing the inputs of one version ask for the same weeks.
 @lru_cache(maxsize=1)
 def listed_weeks(property_features: Table, fact_booking_history: Table, end: date) -> pd.DataFrame:
     """What `panel_at` is made of, for `end` and every earlier moment that is whole weeks before it. Not to be changed.
@@ -158,11 +159,15 @@ def _add_controls(rows: pd.DataFrame) -> pd.DataFrame:
     demand = pd.DataFrame({name: sums[name]["sum"] / sums[name]["count"] for name in spans})
     rows = rows.merge(demand, left_on=["destination", "week"], right_index=True, how="left")
     before = listing.bookings.shift(1)
-    recent_bookings = before.groupby(rows.property_id).rolling(2 * RECENT_WEEKS, min_periods=1).sum().droplevel(0)
-    year = before.groupby(rows.property_id).rolling(52, min_periods=0).agg(["sum", "count"]).droplevel(0)
+    total = before.fillna(0.0).groupby(rows.property_id).cumsum()
+
+    def sum_of_last(weeks: int) -> pd.Series:
+        return total - total.groupby(rows.property_id).shift(weeks).fillna(0.0)
+
+    recent_bookings = sum_of_last(2 * RECENT_WEEKS)
     # Against the place's own last year: demand that grows everywhere makes no listing more popular.
-    usual = year["count"] * rows.year_demand.clip(lower=0.01).fillna(1.0)
-    rows["popularity"] = (year["sum"] + FEW_BOOKINGS) / (usual + FEW_BOOKINGS)
+    usual = rows.age_weeks.clip(upper=52) * rows.year_demand.clip(lower=0.01).fillna(1.0)
+    rows["popularity"] = (sum_of_last(52) + FEW_BOOKINGS) / (usual + FEW_BOOKINGS)
     rows["price_a_week_ago"] = listing.current_price.shift(1).fillna(rows.current_price)
     # The last price of the week is the next week's current price; in the week to come it is the one that stands.
     after = listing.current_price.shift(-1).fillna(rows.current_price)

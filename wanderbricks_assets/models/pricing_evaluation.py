@@ -9,7 +9,15 @@ from wanderbricks_assets.lazy import Table, np, pd
 from wanderbricks_assets.models.elasticity import Elasticities, growth, listing_rate, one_thread, residuals, response
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
 from wanderbricks_assets.models.price_choice import SURE, arrivals_at, choose_prices, demand_at
-from wanderbricks_assets.models.price_panel import DAYS, bookings_of_nights, check, listed_weeks, nights_of, panel_at
+from wanderbricks_assets.models.price_panel import (
+    DAYS,
+    bookings_of_nights,
+    check,
+    listed_weeks,
+    nights_of,
+    panel_at,
+    weekly_panel,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +44,7 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     origins = _origins(cutoff)
     history = tables["fact_booking_history"]
     weeks = listed_weeks(tables["property_features"], history, end)
-    panel = panel_at(weeks, end)
+    panel = weekly_panel(tables["property_features"], history, end)
     past = panel[panel.weeks_ago > 0]
     check(past[past.week < origins[0]])
     to_sell = pd.concat([_nights_and_bookings(weeks, history, origin) for origin in origins], ignore_index=True)
