@@ -47,9 +47,13 @@ def simulate(
     start: Annotated[datetime | None, typer.Option(help="First day. [default: three years before --until]")] = None,
     scale: Annotated[float, typer.Option(min=0.001, help="1 is 2,000 properties and 150 bookings a day.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same marketplace.")] = 0,
-    profile: Annotated[str, typer.Option(help="'marketplace', or 'sample' for the sparse sample of Databricks.")] = (
-        "marketplace"
-    ),
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="'marketplace', 'confounded' (its prices only follow demand), or 'sample' for the sparse sample of "
+            "Databricks."
+        ),
+    ] = "marketplace",
     home: Home = None,
 ) -> None:
     """Fill a folder with the tables of a simulated marketplace, or go on from where it stands."""

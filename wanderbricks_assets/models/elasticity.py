@@ -19,15 +19,19 @@ from functools import cached_property, wraps
 from pathlib import Path
 
 from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets.models.price_panel import CONTROLS
 
 FOLDS = 3
+SURE = 1.645  # standard deviations: 90% of a normal distribution lies within
 ENOUGH_ROWS = (
     60_000  # to learn from; of more, every so manyth week: neighbours share a price and most of their calendar
 )
 # Weeks since the price was set: not the week of the change itself, which has bookings at both prices, by guests who
 # began to look before it, and up to a quarter, after which most prices were set anew.
 SETTLED = (1, 12)
+# Of the variance of a listing's log price. With less, errors of the two models are no longer small beside what is left.
+LEAST_LEFT = 0.2
 _SWEEPS = 20  # alternating projections; the remainder is then far below the residual itself
 _NEWTON_STEPS = 30
 _MOST_FADE = 0.5 / SETTLED[1]  # half of the response, at the end
@@ -120,7 +124,17 @@ def residuals(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
                 values -= (np.bincount(group, expected * values) / np.bincount(group, expected))[group]
         return values
 
-    residual = centred_by_group(residual)
+    residual, own = (
+        centred_by_group(residual),
+        panel.log_price - panel.groupby("property_id").log_price.transform("mean"),
+    )
+    left = float(residual @ residual / (own @ own))
+    if left < LEAST_LEFT:
+        raise CannotLearn(
+            f"listed prices only follow demand: season, market, demand and occupancy explain {1 - left:.0%} of how a "
+            f"listing's price changes (at most {1 - LEAST_LEFT:.0%} may be), so an answer to the price cannot be told "
+            "from what moved the price"
+        )
     later = centred_by_group(residual * panel.weeks_since_set.to_numpy())
     fade, error = _fade(panel.bookings.to_numpy(), expected, residual, later, listing)
     return panel.assign(price_residual=residual - fade * later, fade_error=error)
@@ -250,6 +264,12 @@ class Elasticities:
     def fit(cls, response: Response) -> Elasticities:
         from scipy.optimize import minimize
 
+        upper = response.pooled + SURE * response.standard_error
+        if not upper < 0:
+            raise CannotLearn(
+                f"the elasticity is {response.pooled:.1f} with a standard error of {response.standard_error:.1f}: "
+                "whether a higher price brings fewer bookings cannot be read from these prices"
+            )
         seen = response.listings
         levels = sorted({f"destination:{x}" for x in seen.destination} | {f"type:{x}" for x in seen.property_type})
         centre = [float(seen[name].mean()) for name in TRAITS]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.models.elasticity import SURE
 
 PRICES = np.linspace(0.5, 2.0, 100)  # times the current price; one of them is 1 (the specification's grid)
-SURE = 1.645  # standard deviations: 90% of a normal distribution lies within
 
 
 @dataclass(frozen=True)

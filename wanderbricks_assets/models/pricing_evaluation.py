@@ -6,9 +6,17 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from wanderbricks_assets.lazy import Table, np, pd
-from wanderbricks_assets.models.elasticity import Elasticities, growth, listing_rate, one_thread, residuals, response
+from wanderbricks_assets.models.elasticity import (
+    SURE,
+    Elasticities,
+    growth,
+    listing_rate,
+    one_thread,
+    residuals,
+    response,
+)
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
-from wanderbricks_assets.models.price_choice import SURE, arrivals_at, choose_prices, demand_at
+from wanderbricks_assets.models.price_choice import arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import (
     DAYS,
     bookings_of_nights,

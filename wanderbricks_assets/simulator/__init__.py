@@ -25,7 +25,7 @@ from wanderbricks_assets.simulator.world import Columns
 
 __all__ = ["Summary", "simulate"]
 
-PROFILES = ("marketplace", "sample")
+PROFILES = ("marketplace", "confounded", "sample")
 SAMPLE_START = date(2022, 12, 8)  # FACT: the first booking of the real sample
 
 
@@ -116,7 +116,7 @@ def _run(out: Path, until: datetime, state: dict, progress: Callable[[date], Non
     if state.get("market"):
         m = files.load_market(out, state["market"])
     else:
-        m = Market.founded(state["seed"], state["scale"], first)
+        m = Market.founded(state["seed"], state["scale"], first, confounded=state["profile"] == "confounded")
     # Leads reach a year ahead, and the value of customers another year beyond.
     calendar = Calendar(geography(), first - 40, last - first + 40 + 2 * (c.LONGEST_LEAD + 30) + 10)
     summary = Summary(out, until)

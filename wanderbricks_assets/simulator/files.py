@@ -135,7 +135,7 @@ def save_market(out: Path, m: Market) -> str:
         arrays |= {f"queue.{name}.{column}": values for column, values in m.queues[name].rows().items()}
     arrays["nights.sold"] = np.packbits(m.nights.sold, axis=1)
     numbers = {"seed": m.seed, "scale": m.scale, "first_day": m.first_day, "day": m.day, "next_id": m.next_id}
-    numbers |= {"nights_first": m.nights.first, "properties": len(m.properties)}
+    numbers |= {"nights_first": m.nights.first, "properties": len(m.properties), "confounded": m.confounded}
     arrays["numbers"] = np.frombuffer(json.dumps(numbers).encode(), dtype=np.uint8)
     name = f"market-{day_name(m.day)}.npz"
 
@@ -168,6 +168,7 @@ def load_market(out: Path, name: str) -> Market:
         nights=nights,
         queues=queues,
         next_id=numbers["next_id"],
+        confounded=numbers.get("confounded", False),
         **{name: table(f"{name}.") for name in TABLES_OF_STATE},
     )
 

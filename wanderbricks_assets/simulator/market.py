@@ -96,10 +96,11 @@ class Market:
     nights: Nights
     queues: dict[str, Queue]
     next_id: dict[str, int]
+    confounded: bool = False  # prices only follow demand
     spending: Columns = field(default_factory=Columns)  # sample for the value of customers: user, day, revenue
 
     @classmethod
-    def founded(cls, seed: int, scale: float, day: int) -> "Market":
+    def founded(cls, seed: int, scale: float, day: int, confounded: bool = False) -> "Market":
         place = geography()
         rng = generator(seed, 0, 0)
         count = max(round(c.PROPERTIES_AT_START * scale), 1)
@@ -123,6 +124,7 @@ class Market:
             nights=Nights(day, count),
             queues={name: Queue() for name in QUEUES},
             next_id=dict.fromkeys(IDS, 1),
+            confounded=confounded,
         )
 
     @property
@@ -186,17 +188,24 @@ def _list_properties(m: Market) -> None:
 
 
 def _set_prices(m: Market, calendar: Calendar) -> None:
-    """Hosts change prices a few times a year: partly after season and occupancy (which confounds), partly by whim."""
+    """Hosts change prices a few times a year: partly after season and occupancy (which confounds), partly by whim.
+
+    In a confounded market they do so every week or so, all by the same rule, and never by whim.
+    """
     rng, p = m.random(2), m.properties
-    who = np.flatnonzero((rng.random(len(p)) < c.PRICE_CHANGES_PER_YEAR / 365.25) & (p["created"] < m.day))
+    changes, noise = (52.0, 0.0) if m.confounded else (c.PRICE_CHANGES_PER_YEAR, c.PRICE_NOISE)
+    who = np.flatnonzero((rng.random(len(p)) < changes / 365.25) & (p["created"] < m.day))
     if not len(who):
         return
     ahead = min(m.day + 30 - calendar.first, calendar.length - 1)
     season = np.log(calendar.smooth[p["destination"][who], ahead])
     today = m.day - m.nights.first
     occupancy = m.nights.sold[today : today + 30, who].mean(axis=0)
-    price = p["fair"][who] + c.INFLATION * m.years + p["follows_season"][who] * season
-    price += p["follows_occupancy"][who] * (occupancy - 0.35) + rng.normal(0.0, c.PRICE_NOISE, len(who))
+    by_season, by_occupancy = p["follows_season"][who], p["follows_occupancy"][who]
+    if m.confounded:
+        by_season, by_occupancy = p["follows_season"].mean(), p["follows_occupancy"].mean()
+    price = p["fair"][who] + c.INFLATION * m.years + by_season * season
+    price += by_occupancy * (occupancy - 0.35) + rng.normal(0.0, noise, len(who))
     time = m.day * c.SECONDS + rng.integers(0, c.SECONDS, len(who))
     p["price_before"] = p["price"].copy()
     p["price"] = p["price"].copy()

@@ -19,11 +19,13 @@ def market(
     follows_season: float = 0.25,
     whim: float = 0.12,
     bookings_per_week: float = 2.0,
+    days_between_changes: int = 70,
     seed: int = 0,
 ) -> dict[str, ibis.Table]:
     """property_features and fact_booking_history of `weeks` weeks before END.
 
-    Prices are set anew every 10 weeks or so: by the season of the day, and by `whim` (standard deviation of the log).
+    Prices are set anew every `days_between_changes` or so: by the season of the day, and by `whim` (standard deviation
+    of the log).
     """
     rng = np.random.default_rng(seed)
     days = weeks * 7
@@ -32,7 +34,7 @@ def market(
     place = rng.integers(0, 2, listings)
     kind = rng.integers(0, 2, listings)
     usual = np.exp(rng.normal(5.0, 0.2, listings))
-    is_set = rng.random((days, listings)) < 1 / 70
+    is_set = rng.random((days, listings)) < 1 / days_between_changes
     is_set[0] = True
     chosen = follows_season * season[:, place] + rng.normal(0, whim, (days, listings))
     last_set = np.maximum.accumulate(np.where(is_set, day[:, None], 0), axis=0)

@@ -87,6 +87,18 @@ def test_without_a_change_of_price_nothing_can_be_learned():
         PricingOptimizer.evaluate(tables, CUTOFF)
 
 
+def test_prices_that_only_follow_the_season_are_declined_with_a_sentence():
+    training = PricingOptimizer.training_set(market(whim=0.0, days_between_changes=20), CUTOFF)
+    with pytest.raises(CannotLearn, match=r"listed prices only follow demand: .* explain 9\d% of how"):
+        PricingOptimizer().fit(training)
+
+
+def test_an_elasticity_that_may_as_well_be_nothing_is_declined_with_a_sentence():
+    training = PricingOptimizer.training_set(market(whim=0.05, bookings_per_week=0.2, listings=60), CUTOFF)
+    with pytest.raises(CannotLearn, match="whether a higher price brings fewer bookings cannot be read"):
+        PricingOptimizer().fit(training)
+
+
 def test_too_little_history_and_too_few_bookings_are_said(tables):
     with pytest.raises(CannotLearn, match="weeks of listed prices"):
         PricingOptimizer.training_set(tables, midnight(date(2022, 9, 1)))
