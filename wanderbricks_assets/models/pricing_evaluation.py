@@ -15,7 +15,7 @@ from wanderbricks_assets.models.elasticity import (
     residuals,
     response,
 )
-from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
+from wanderbricks_assets.models.model import SLICE_COLUMNS, Calibration, Evaluation, Interval, Tables
 from wanderbricks_assets.models.price_choice import arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import (
     DAYS,
@@ -75,11 +75,13 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     stays = rows.recommended_price == rows.current_price
     moves = np.abs(np.log(rows.recommended_price / rows.current_price)[~stays])
     sold = rows.reason == "kept: already booked"
+    evaluated = _rows(rows, judge_elasticity, demand)
     return Evaluation(
         metric=lift,
         baseline=0.0,
         calibration=calibration,
-        rows=_rows(rows, judge_elasticity, demand),
+        rows=evaluated,
+        slices=slices(evaluated),
         losses=_losses(judged, origins),
         metrics={
             "elasticity_mean": pooled,
@@ -263,10 +265,7 @@ def figure(evaluation: Evaluation) -> Figure:
 
 
 def slices(rows: pd.DataFrame) -> pd.DataFrame:
-    """slice, value, rows, metric: the claimed lift by destination and by property type, worst first.
-
-    rows: those of the evaluation.
-    """
+    """SLICE_COLUMNS, worst first: the claimed lift by destination and by property type, of an evaluation's rows."""
     rows = rows.assign(
         current=rows.current_price * rows.predicted,
         recommended=rows.recommended_price * rows.judged_demand,
@@ -275,7 +274,6 @@ def slices(rows: pd.DataFrame) -> pd.DataFrame:
     for name in ("destination", "property_type"):
         by = rows.groupby(name).agg(rows=("current", "size"), current=("current", "sum"), new=("recommended", "sum"))
         by = by[by.current > 0]
-        found.append(
-            pd.DataFrame({"slice": name, "value": by.index, "rows": by.rows, "metric": by.new / by.current - 1})
-        )
-    return pd.concat(found, ignore_index=True).sort_values("metric", ignore_index=True)
+        lift = by.new / by.current - 1
+        found.append(pd.DataFrame({"slice": name, "value": by.index, "rows": by.rows, "metric": lift}))
+    return pd.concat(found, ignore_index=True)[SLICE_COLUMNS].sort_values("metric", ignore_index=True)

@@ -12,7 +12,10 @@ from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.simulator import simulate
 from wanderbricks_assets.simulator.calibration import SAMPLE
 from wanderbricks_assets.simulator.event_tables import EVENTS
+from wanderbricks_assets.simulator.geography import geography
+from wanderbricks_assets.simulator.market import Market, _set_prices
 from wanderbricks_assets.simulator.sample import everything
+from wanderbricks_assets.simulator.season import Calendar
 from wanderbricks_assets_tests.simulator.conftest import UNTIL, read
 
 
@@ -271,3 +274,19 @@ def test_the_sparse_profile_goes_on_like_the_marketplace(tmp_path):
     rows = [read(out, "bookings").select(columns).sort_by("booking_id") for out in (once, twice)]
     assert rows[0].num_rows > 0
     assert rows[0].equals(rows[1])
+
+
+def test_in_a_confounded_market_price_is_a_function_of_demand_alone():
+    day = int(np.datetime64("2024-03-01").astype(int))
+    calendar = Calendar(geography(), day - 40, 1_000)
+    asked = []
+    for seed in (1, 2):  # whoever reprices, and whatever the dice say: the same place and calendar give the same price
+        m = Market.founded(0, 0.2, day, confounded=True)
+        m.seed = seed
+        for _ in range(5):
+            m.seed += 2
+            _set_prices(m, calendar)
+        asked.append(m.properties)
+    both = np.all([p["price_changed"] // 86_400 == day for p in asked], axis=0)
+    assert both.sum() > 20
+    assert (asked[0]["price"][both] == asked[1]["price"][both]).all()
