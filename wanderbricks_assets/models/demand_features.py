@@ -202,23 +202,26 @@ def _usual_prices(dim_property: Table, moments: pd.Series) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
-def cells(market: Market, origin: date, stride: int = 1, phase: int = 0) -> pd.DataFrame:
-    """The grid of an origin: one row per listed property and day, CELL_KEY, destination_id, KNOWN and `bookings`.
+def cells(market: Market, origin: date, share: float = 1.0) -> pd.DataFrame:
+    """The grid of an origin: CELL_KEY, destination_id, KNOWN, `bookings` and `weight` of every listed property and day.
 
-    `bookings` is NaN on days that are not over. With a stride, each property gives every stride-th day, the next one
-    another day, so that all horizons and weekdays are there alike.
+    `bookings` is NaN on days that are not over. With a share below 1, of the cells to which no booking came after the
+    origin only that share is there, drawn at random, each weighing 1 / share: weighted sums stay what they are, and
+    little is lost, as most cells are such.
     """
     listed = market.listed[market.listed["moment"] == pd.Timestamp(origin)].reset_index(drop=True)
     at = market.index(origin)
     who, horizon = np.meshgrid(np.arange(len(listed)), _H, indexing="ij")
-    chosen = (listed["property_id"].to_numpy()[:, None] + horizon + phase) % stride == 0
-    who, horizon = who[chosen], horizon[chosen]
     property_ = np.searchsorted(market.ids, listed["property_id"])[who]
     day = at + horizon - 1
     booked = _on_the_books(market, at)
+    known = day < market.days
+    bookings = np.where(known, market.check_ins[property_, np.where(known, day, 0)], np.nan)
+    weight = np.where(bookings > booked[property_, horizon - 1], 1.0, 1.0 / share)
+    chosen = (weight == 1.0) | (np.random.default_rng(origin.toordinal()).random(who.shape) < share)
+    who, horizon, property_, day = who[chosen], horizon[chosen], property_[chosen], day[chosen]
     ds = pd.Timestamp(market.first_day) + pd.to_timedelta(day, unit="D")
     rows = listed.iloc[who].reset_index(drop=True)
-    known = day < market.days
     rows = rows.assign(
         origin=pd.Timestamp(origin),
         ds=ds,
@@ -231,9 +234,11 @@ def cells(market: Market, origin: date, stride: int = 1, phase: int = 0) -> pd.D
         on_the_books=booked[property_, horizon - 1],
         booked_ahead=booked.mean(axis=1)[property_],
         **_recent(market, at, property_, day),
-        bookings=np.where(known, market.check_ins[property_, np.where(known, day, 0)], np.nan),
+        bookings=bookings[chosen],
+        weight=weight[chosen],
     )
-    return rows[[*CELL_KEY, "destination_id", *(name for name in KNOWN if name not in CELL_KEY), "bookings"]]
+    known = [name for name in KNOWN if name not in CELL_KEY]
+    return rows[[*CELL_KEY, "destination_id", *known, "bookings", "weight"]]
 
 
 def _on_the_books(market: Market, at: int) -> np.ndarray:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
+from wanderbricks_assets.models.count_boosters import COUNT_BOOSTERS, CountBooster, poisson_deviance
 from wanderbricks_assets.models.demand_features import (
     CATEGORIES,
+    CELL_KEY,
     HORIZON_DAYS,
     KNOWN,
     LAST_YEAR,
@@ -19,6 +21,7 @@ from wanderbricks_assets.models.demand_features import (
     first_check_in,
     read_market,
 )
+from wanderbricks_assets.models.frames import sliced
 from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Model, Tables
 from wanderbricks_assets.window import midnight
 
@@ -28,33 +31,19 @@ if TYPE_CHECKING:
 ANCHOR = date(2000, 1, 3)  # a Monday: origins are counted from it, so that they are the same next week
 TRAINING_STEP = 15  # days between training origins: coprime to 7, so that horizons meet all weekdays
 TRAINING_DAYS = 365
-TRAINING_ROWS = 150_000  # the grid is sparse and its neighbours alike: more rows cost time and bring little
+TRAINING_ZEROS = 60_000  # cells without a booking to come; those with one are all there
+VALIDATION_DAYS = 60  # the origins of the last days choose the library
 EVALUATION_STEP = 28
 EVALUATION_ORIGINS = 6
 MIN_HISTORY_DAYS = 119
 TOTAL_TOLERANCE, DECILE_TOLERANCE = 0.10, 0.20
 PRICES = ["base_price", "price_to_usual"]  # a higher one never raises demand
 FEATURES = [*(name for name in KNOWN if name != "usual_price"), "price_to_usual"]
-ROUNDS = 50
-BOOSTER = {
-    "objective": "poisson",
-    "learning_rate": 0.25,  # with 50 rounds as good on later rows as 0.15 with 80
-    "bin_construct_sample_cnt": 20_000,
-    "num_leaves": 7,
-    "min_data_in_leaf": 200,
-    "lambda_l2": 10,
-    "cat_smooth": 50,
-    "feature_fraction": 0.7,
-    "num_threads": 1,  # two threads that share a busy core wait for each other
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
-}
 
 
 class DemandPredictor(Model):
     """Bookings by property and check-in date for each of the next 30 days: those on the books, and those still to come,
-    by a Poisson model (LightGBM) in which a higher price never raises demand."""
+    by a Poisson model (LightGBM or XGBoost, the better on later days) in which a higher price never raises demand."""
 
     name = "demand_predictor"
     reads = (
@@ -65,7 +54,13 @@ class DemandPredictor(Model):
         "property_features",
         "engagement_features",
     )
-    flavours = ("lightgbm",)
+    flavours = ("lightgbm", "xgboost")
+
+    def __init__(self, seed: int = 0, library: str | None = None):
+        """library: the one to use; without it both are tried on the latest days of the training set."""
+        super().__init__(seed)
+        self.library, self.deviance = library, {}
+
     limits = (
         "A listing that is new has no history of its own: its forecast is that of its kind and place.",
         "The response to price is that of a forecast, not of an experiment: for prices use the pricing optimizer.",
@@ -78,17 +73,32 @@ class DemandPredictor(Model):
         return training_cells(read_market(tables, cutoff, origins), origins)
 
     def fit(self, training: pd.DataFrame) -> Self:
-        import lightgbm
-
         self.categories = {name: sorted(training[name].dropna().unique()) for name in CATEGORIES}
         rows = training.sort_values(["origin", "property_id", "ds"])
-        # A booking moved to another day leaves the books: a few more leave than come.
-        to_come = (rows["bookings"] - rows["on_the_books"]).clip(lower=0)
-        constraints = [-1 if name in PRICES else 0 for name in FEATURES]
-        data = lightgbm.Dataset(self._matrix(rows), to_come, categorical_feature=CATEGORIES)
-        params = {**BOOSTER, "seed": self.seed, "monotone_constraints": constraints}
-        self.booster = lightgbm.train(params, data, ROUNDS)
+        if self.library is None:
+            self.deviance = self._compare(rows)
+            self.library = min(self.deviance, key=self.deviance.get, default=next(iter(COUNT_BOOSTERS)))
+        self.booster = self._boost(self.library, rows)
         return self
+
+    def _compare(self, rows: pd.DataFrame) -> dict[str, float]:
+        """The Poisson deviance of each library on the latest origins, fitted on the days before them; none where one
+        of the two has no booking to learn or to judge by."""
+        begin = rows["origin"].max() - pd.Timedelta(VALIDATION_DAYS, "D")
+        before, after = rows[rows["ds"] < begin], rows[rows["origin"] >= begin]
+        if not (_to_come(before).any() and _to_come(after).any()):
+            return {}
+        return {
+            library: poisson_deviance(
+                _to_come(after), self._boost(library, before).mean(self._matrix(after)), after.weight
+            )
+            for library in COUNT_BOOSTERS
+        }
+
+    def _boost(self, library: str, rows: pd.DataFrame) -> CountBooster:
+        return COUNT_BOOSTERS[library].fit(
+            self._matrix(rows), _to_come(rows), rows["weight"], categories=CATEGORIES, falling=PRICES, seed=self.seed
+        )
 
     @classmethod
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
@@ -96,10 +106,10 @@ class DemandPredictor(Model):
         rows = cells(read_market(tables, moment, [moment.date()]), moment.date())
         if rows.empty:
             raise CannotLearn(f"property_features has no row available at {moment}: no property is listed")
-        return rows.drop(columns="bookings")
+        return rows.drop(columns=["bookings", "weight"])
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        to_come = self.booster.predict(self._matrix(inputs), num_threads=BOOSTER["num_threads"])
+        to_come = self.booster.mean(self._matrix(inputs))
         return pd.DataFrame(
             {
                 "property_id": inputs["property_id"].to_numpy(),
@@ -137,6 +147,7 @@ class DemandPredictor(Model):
                 "mean_bookings": float(month["actual"].mean()),
                 "total_ratio": float(month["predicted"].sum() / month["actual"].sum()),
             },
+            slices=sliced(squared, {kind: month[kind] for kind in ("destination", "property_type")}, np.sqrt),
         )
 
     @classmethod
@@ -147,20 +158,28 @@ class DemandPredictor(Model):
 
     @property
     def params(self) -> dict[str, object]:
-        return {**BOOSTER, "rounds": ROUNDS, "training_step": TRAINING_STEP, "training_days": TRAINING_DAYS}
+        booster = COUNT_BOOSTERS[self.library]
+        compared = {f"deviance_{library}": round(value, 5) for library, value in self.deviance.items()}
+        return {
+            "library": self.library,
+            **compared,
+            **booster.params,
+            "rounds": booster.rounds,
+            "training_step": TRAINING_STEP,
+            "training_days": TRAINING_DAYS,
+        }
 
     def save(self, folder: Path) -> None:
-        self.booster.save_model(folder / "booster.txt")
-        (folder / "predictor.json").write_text(json.dumps({"seed": self.seed, "categories": self.categories}))
+        self.booster.save(folder)
+        state = {"seed": self.seed, "library": self.library, "deviance": self.deviance, "categories": self.categories}
+        (folder / "predictor.json").write_text(json.dumps(state))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        import lightgbm
-
         state = json.loads((folder / "predictor.json").read_text())
-        model = cls(state["seed"])
-        model.categories = state["categories"]
-        model.booster = lightgbm.Booster(model_file=folder / "booster.txt")
+        model = cls(state["seed"], state["library"])
+        model.categories, model.deviance = state["categories"], state["deviance"]
+        model.booster = COUNT_BOOSTERS[model.library].load(folder)
         return model
 
     @classmethod
@@ -188,21 +207,27 @@ class DemandPredictor(Model):
         return figure
 
     def _matrix(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Numbers for LightGBM; a category never seen in training is missing."""
+        """Numbers for the trees; a category never seen in training is missing."""
         codes = {
-            name: pd.Categorical(rows[name], categories=values).codes.astype("int64")
+            name: pd.Series(pd.Categorical(rows[name], categories=values).codes, rows.index).astype(float)
             for name, values in self.categories.items()
         }
+        codes = {name: code.where(code >= 0) for name, code in codes.items()}
         # Made here, so that a row asked about with another price is compared by that price.
         return rows.assign(**codes, price_to_usual=rows["base_price"] / rows["usual_price"])[FEATURES]
 
 
+def _to_come(rows: pd.DataFrame) -> pd.Series:
+    """Bookings after the origin. One moved to another day leaves the books: a few more leave than come."""
+    return (rows["bookings"] - rows["on_the_books"]).clip(lower=0)
+
+
 def training_cells(market: Market, origins: list[date]) -> pd.DataFrame:
-    """The realized cells of the origins, thinned to about TRAINING_ROWS. Raises CannotLearn without a booking."""
+    """The realized cells of the origins: all to which a booking came, and about TRAINING_ZEROS of the others. Raises
+    CannotLearn without a booking."""
     listed = market.listed["moment"].isin(pd.to_datetime(origins)).sum()
-    stride = max(1, -(-int(listed) * HORIZON_DAYS // TRAINING_ROWS))
-    parts = [cells(market, origin, stride, phase=number) for number, origin in enumerate(origins)]
-    rows = pd.concat(parts, ignore_index=True)
+    share = min(1.0, TRAINING_ZEROS / max(int(listed) * HORIZON_DAYS, 1))
+    rows = pd.concat([cells(market, origin, share) for origin in origins], ignore_index=True)
     rows = rows[rows["bookings"].notna()].reset_index(drop=True)
     if rows["bookings"].sum() == 0:
         raise CannotLearn(f"no listed property has had a booking in the days after the {len(origins)} training origins")
@@ -212,12 +237,13 @@ def training_cells(market: Market, origins: list[date]) -> pd.DataFrame:
 def forecasts(tables: Tables, cutoff: datetime, origins: list[date], seed: int) -> pd.DataFrame:
     """What the model and the baselines said of each listed property and realized day, fitted anew at each origin.
 
-    Columns: origin, property_id, ds, horizon_days, destination_id, actual, predicted, last_30_days, last_year.
+    Columns: CELL_KEY, destination_id, destination, property_type, actual, predicted, last_30_days, last_year.
     """
     training_origins = _training_origins(tables, min(origins), cutoff.date())
     market = read_market(tables, cutoff, sorted({*training_origins, *origins}))
     training = training_cells(market, training_origins)
     parts = []
+    library = None
     for origin in origins:
         at = market.index(origin)
         if not MIN_HISTORY_DAYS <= at < market.days:
@@ -228,9 +254,12 @@ def forecasts(tables: Tables, cutoff: datetime, origins: list[date], seed: int) 
         begun = pd.Timestamp(origin - timedelta(days=TRAINING_DAYS + HORIZON_DAYS))
         known = training[(training["ds"] < pd.Timestamp(origin)) & (training["origin"] >= begun)]
         rows = cells(market, origin)
-        predicted = DemandPredictor(seed).fit(known).predict(rows)["expected_bookings"]
-        rows = rows[["origin", "property_id", "ds", "horizon_days", "destination_id"]].assign(
-            actual=rows["bookings"], predicted=predicted, **_naive(market, at, rows)
+        model = DemandPredictor(seed, library).fit(known)
+        library = model.library  # chosen before the first origin
+        rows = rows[[*CELL_KEY, "destination_id", "destination", "property_type"]].assign(
+            actual=rows["bookings"],
+            predicted=model.predict(rows)["expected_bookings"],
+            **_naive(market, at, rows),
         )
         parts.append(rows[rows["actual"].notna()])
     return pd.concat(parts, ignore_index=True)
@@ -250,7 +279,8 @@ def per_property(rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Sums over the first `horizon` days, per origin with all of them realized and property."""
     realized = rows.groupby("origin")["horizon_days"].transform("max") >= horizon
     span = rows[realized & (rows["horizon_days"] <= horizon)]
-    sums = span.groupby(["origin", "property_id"])[["actual", "predicted", "last_30_days", "last_year"]]
+    key = ["origin", "property_id", "destination", "property_type"]
+    sums = span.groupby(key, dropna=False)[["actual", "predicted", "last_30_days", "last_year"]]
     return sums.sum(min_count=horizon).reset_index()
 
 
@@ -267,14 +297,6 @@ def scores(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 METHODS = {DemandPredictor.name: "predicted", "last_30_days": "last_30_days", "last_year": "last_year"}
-
-
-def poisson_deviance(actual: pd.Series, predicted: pd.Series) -> float:
-    """Mean of 2 (y log(y / mu) - y + mu). A prediction of 0 counts as 0.01, or it could be infinitely wrong."""
-    from scipy.special import xlogy
-
-    mean = predicted.clip(lower=0.01)
-    return float(2 * (xlogy(actual, actual / mean) - actual + mean).mean())
 
 
 def rmse_destination_day(rows: pd.DataFrame) -> float:

@@ -9,11 +9,11 @@ import pytest
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES
 from wanderbricks_assets.contracts.predictions import DEMAND_FORECAST, MADE_COLUMNS
 from wanderbricks_assets.models.backtest import backtest
+from wanderbricks_assets.models.count_boosters import COUNT_BOOSTERS, poisson_deviance
 from wanderbricks_assets.models.demand_features import cells, read_market
 from wanderbricks_assets.models.demand_predictor import (
     DemandPredictor,
     per_property,
-    poisson_deviance,
     rmse_destination_day,
     scores,
 )
@@ -94,7 +94,37 @@ def test_the_forecast_keeps_to_its_contract_and_holds_what_is_booked(inputs, mod
     assert (forecast["expected_bookings"] >= inputs["on_the_books"]).all()
 
 
-def test_a_higher_price_never_raises_demand(inputs, model):
+def test_forecasts_of_properties_destinations_and_countries_add_up(inputs, model):
+    forecast = model.predict(inputs)
+    destinations = forecast.groupby(["country", "destination_id", "ds"])["expected_bookings"].sum()
+    countries = destinations.groupby(["country", "ds"]).sum()
+    assert not forecast.groupby("property_id")[["destination_id", "country"]].nunique().gt(1).any(axis=None)
+    np.testing.assert_allclose(countries.sum(), forecast["expected_bookings"].sum(), rtol=1e-12)
+    np.testing.assert_allclose(countries, forecast.groupby(["country", "ds"])["expected_bookings"].sum(), rtol=1e-12)
+
+
+def test_the_better_library_on_later_days_is_kept_and_both_are_recorded(training, model):
+    deviance = {library: model.params[f"deviance_{library}"] for library in COUNT_BOOSTERS}
+    assert model.library == min(deviance, key=deviance.get)
+    assert all(value > 0 for value in deviance.values())
+    told = DemandPredictor(seed=3, library="xgboost").fit(training)
+    assert told.params["objective"] == "count:poisson"
+
+
+def test_a_thinned_grid_weighs_as_much_as_the_whole(tables):
+    origin = FIRST_DAY + timedelta(days=400)
+    market = read_market(tables, CUTOFF, [origin])
+    whole, thinned = cells(market, origin), cells(market, origin, share=0.5)
+    came = whole["bookings"] > whole["on_the_books"]
+    assert (whole["weight"] == 1).all()
+    assert (thinned["bookings"] > thinned["on_the_books"]).sum() == came.sum(), "no booking to come is left out"
+    assert len(thinned) < len(whole)
+    assert thinned["weight"].sum() == pytest.approx(len(whole), rel=0.1)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_a_higher_price_never_raises_demand(training, inputs, library):
+    model = DemandPredictor(seed=3, library=library).fit(training)
     demand = [
         model.predict(inputs.assign(base_price=inputs["base_price"] * factor))["expected_bookings"]
         for factor in (0.5, 0.8, 1.0, 1.25, 2.0)
@@ -118,16 +148,19 @@ def test_demand_is_predicted_without_engagement_and_from_it_where_there_is_some(
     assert model.predict(viewed)["expected_bookings"].notna().all()
 
 
-def test_a_saved_model_predicts_the_same_to_the_last_bit(tmp_path, inputs, model):
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_a_saved_model_predicts_the_same_to_the_last_bit(tmp_path, training, inputs, library):
+    model = DemandPredictor(seed=3, library=library).fit(training)
     model.save(tmp_path)
     pd.testing.assert_frame_equal(
         DemandPredictor.load(tmp_path).predict(inputs), model.predict(inputs), check_exact=True
     )
 
 
-def test_same_data_and_seed_give_the_same_model(training, model):
+def test_same_data_and_seed_give_the_same_model(training, inputs, model):
     again = DemandPredictor(seed=3).fit(training.sample(frac=1, random_state=1))
-    assert again.booster.model_to_string() == model.booster.model_to_string()
+    assert again.params == model.params
+    assert again.predict(inputs).equals(model.predict(inputs))
 
 
 def test_the_evaluation_beats_the_better_baseline_on_every_listed_property(evaluation):
@@ -140,6 +173,14 @@ def test_the_evaluation_beats_the_better_baseline_on_every_listed_property(evalu
     assert all(np.isfinite(value) for value in evaluation.metrics.values())
 
 
+def test_slices_show_the_worst_destination_and_type_first(evaluation):
+    found = evaluation.slices
+    assert set(found["slice"]) == {"destination", "property_type"}
+    assert found["metric"].is_monotonic_decreasing
+    for _, kind in found.groupby("slice"):
+        assert np.sqrt(np.average(kind["metric"] ** 2, weights=kind["rows"])) == pytest.approx(evaluation.metric.value)
+
+
 def test_rmse_is_of_sums_over_the_horizon_per_property_with_zeros():
     rows = pd.DataFrame(
         {
@@ -148,6 +189,8 @@ def test_rmse_is_of_sums_over_the_horizon_per_property_with_zeros():
             "ds": [*pd.date_range("2024-01-01", periods=30)] * 2,
             "horizon_days": [*range(1, 31)] * 2,
             "destination_id": 7,
+            "destination": "Here",
+            "property_type": "Urban Year-Round",
             "actual": [1.0] + [0.0] * 59,
             "predicted": [0.1] * 30 + [0.0] * 30,
         }
