@@ -20,12 +20,19 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from wanderbricks_assets.simulator.browsing import still_deciding
+from wanderbricks_assets.simulator import calibration
+from wanderbricks_assets.simulator.browsing import LONGEST_EPISODE, still_deciding
 from wanderbricks_assets.simulator.files import TRUTH
+from wanderbricks_assets.simulator.geography import geography
 from wanderbricks_assets.simulator.lifecycle import cancelled_by, days_to_arrival
 from wanderbricks_assets.simulator.panel import RATIOS
+from wanderbricks_assets.simulator.season import Calendar, day_number, lead_time_shares
 
 HORIZON = 90
+LONGEST_STAY = calibration.LONGEST_STAY
+_RATES, _DAYS = ["bookings", "revenue", "kept_revenue"], ("created_date", "check_in")
+_LEAD_BANDS = np.array([1, 2, 3, 4, 6, 8, 11, 14, 20, 27, 41, 62, 90, 120, 150])  # last lead of each, in days
+LONGEST_WISH = 150  # days ahead; 6% of bookings are made earlier
 
 
 def _read(out: Path, table: str, filters: list | None = None) -> pd.DataFrame:
@@ -130,6 +137,37 @@ def expected_revenue(out: Path, origin: date, on_the_books: pd.DataFrame) -> pd.
     then.
     Returns ds (90 days from `origin` on, as far as the simulation got), expected_revenue.
     """
+    days, books, new = _known_and_to_come(out, origin, on_the_books)
+    total = np.zeros(days)
+    for rows, amount in ((books, books["total_amount"] * books["kept"]), (new, new["kept_revenue"])):
+        total += np.bincount(rows["day"], amount, days)
+    return pd.DataFrame({"ds": pd.date_range(origin, periods=days), "expected_revenue": total})
+
+
+def revenue_draws(out: Path, origin: date, on_the_books: pd.DataFrame, samples: int, seed: int = 0) -> np.ndarray:
+    """[samples, days] revenue by check-in date, drawn as the true rates let it come: see `expected_revenue`.
+
+    Each booking on the books is cancelled or not; of those to come and be kept there are a Poisson number, whose
+    amounts spread around the day's true mean as the amounts on the books spread around theirs.
+    """
+    rng = np.random.default_rng([seed, origin.toordinal()])
+    days, books, new = _known_and_to_come(out, origin, on_the_books)
+    total = np.zeros((samples, days))
+    kept = rng.random((samples, len(books))) < books["kept"].to_numpy()
+    sample, booking = np.nonzero(kept)
+    np.add.at(total, (sample, books["day"].to_numpy()[booking]), books["total_amount"].to_numpy()[booking])
+    revenue = np.bincount(new["day"], new["kept_revenue"], days)
+    count = np.bincount(new["day"], new["bookings"] * new["kept_revenue"] / new["revenue"].clip(lower=1e-9), days)
+    spread = (books["total_amount"] / books.groupby("day")["total_amount"].transform("mean")).to_numpy()
+    coming = rng.poisson(count, (samples, days))
+    cell = np.repeat(np.arange(total.size), coming.ravel())
+    amount = rng.choice(spread, len(cell)) * (revenue / np.maximum(count, 1e-9))[cell % days]
+    return total + np.bincount(cell, amount, total.size).reshape(samples, days)
+
+
+def _known_and_to_come(out: Path, origin: date, on_the_books: pd.DataFrame) -> tuple[int, pd.DataFrame, pd.DataFrame]:
+    """(days until the simulation's end, the books with the probability that each is `kept`, the rates to come), both
+    with their `day` of check-in since the origin."""
     now = np.datetime64(origin, "s").astype(np.int64)
     books = on_the_books.merge(cancellation_probability(out), on="booking_id", how="left")
     created = books["created_at"].to_numpy().astype("datetime64[s]").astype(np.int64)
@@ -137,18 +175,135 @@ def expected_revenue(out: Path, origin: date, on_the_books: pd.DataFrame) -> pd.
     lead = days_to_arrival(created, check_in)
     age = (now - created) / 86_400
     probability = books["probability"].fillna(books["probability"].mean()).to_numpy()
-    kept = books["total_amount"].to_numpy() * survival(lead, age, probability)
     begin = np.datetime64(origin, "D").astype(np.int64)
+    books = books.assign(kept=survival(lead, age, probability), day=check_in - begin)
 
-    rates = _read(out, "arrival_rate", [("created_date", ">=", origin - timedelta(days=3))])
-    shopped = rates["created_date"].to_numpy().astype("datetime64[D]").astype(np.int64)
-    arrives = rates["check_in"].to_numpy().astype("datetime64[D]").astype(np.int64)
+    rates = _smooth(_read(out, "arrival_rate", [("created_date", ">=", origin - timedelta(days=3))]), begin)
     # Of the shopping begun before the origin, some is decided after it; it began on average in the middle of its day.
-    undecided = still_deciding(arrives - shopped, np.maximum(begin - shopped - 0.5, 0.0))
-    new = rates["kept_revenue"].to_numpy() * np.where(shopped >= begin, 1.0, undecided)
-    days = int(np.clip(shopped.max() + 1 - begin, 0, HORIZON)) if len(shopped) else 0
-    total = np.zeros(days)
-    for when, amount in ((check_in, kept), (arrives, new)):
-        inside = (when >= begin) & (when < begin + days)
-        total += np.bincount(when[inside] - begin, amount[inside], days)
-    return pd.DataFrame({"ds": pd.date_range(origin, periods=days), "expected_revenue": total})
+    undecided = still_deciding(rates["lead"].to_numpy(), np.maximum(begin - rates["shopped"].to_numpy() - 0.5, 0.0))
+    share = np.where(rates["shopped"] >= begin, 1.0, undecided)
+    new = rates[_RATES].mul(share, axis=0).assign(day=rates["shopped"] + rates["lead"] - begin)
+    days = int(np.clip(rates["shopped"].max() + 1 - begin, 0, HORIZON)) if len(rates) else 0
+    return days, *(rows[rows["day"].between(0, days - 1)] for rows in (books, new))
+
+
+def _smooth(rates: pd.DataFrame, begin: int) -> pd.DataFrame:
+    """shopped, lead, _RATES: the arrival rates of the HORIZON around day `begin` without the noise of the panel.
+
+    The panel draws a few hundred visitors a day, so what it says of one day and one check-in errs by far more than what
+    it says of a day, or of a lead time. Those two are kept; between them rates follow what wishes follow: lead times
+    and the season of the check-in.
+    """
+    shopped, arrives = (rates[name].to_numpy().astype("datetime64[D]").astype(np.int64) for name in _DAYS)
+    lead = arrives - shopped
+    near = (shopped < begin + HORIZON) & (lead <= LONGEST_WISH)
+    if not near.any():
+        return pd.DataFrame(columns=["shopped", "lead", *_RATES], dtype=float)
+    first, count = shopped[near].min(), np.ptp(shopped[near]) + 1
+    leads = np.arange(1, LONGEST_WISH + 1)
+    calendar = Calendar(geography(), int(first), int(count) + LONGEST_WISH + 1)
+    travel = np.outer(geography().user_share, calibration.TASTE_SHARE).ravel() @ calendar.travel
+    wish = lead_time_shares()[leads] * travel[np.arange(count)[:, None] + leads]
+    band = np.searchsorted(_LEAD_BANDS, leads)
+    smooth = {}
+    for name in _RATES:
+        panel = np.zeros((count, LONGEST_WISH))
+        np.add.at(panel, (shopped[near] - first, lead[near] - 1), rates[name].to_numpy(float)[near])
+        of_day = panel.sum(axis=1, keepdims=True)
+        even = of_day * wish / wish.sum(axis=1, keepdims=True)
+        ratio = np.bincount(band, panel.sum(axis=0)) / np.bincount(band, even.sum(axis=0))
+        bent = wish * ratio[band]
+        smooth[name] = (of_day * bent / bent.sum(axis=1, keepdims=True)).ravel()
+    day = np.repeat(first + np.arange(count), LONGEST_WISH)
+    return pd.DataFrame({"shopped": day, "lead": np.tile(leads, count), **smooth})
+
+
+def expected_check_ins(
+    out: Path, origin: date, days: int, listings: pd.DataFrame, stays: pd.DataFrame, samples: int = 200, seed: int = 0
+) -> np.ndarray:
+    """[listings] bookings still to come with check-in in the `days` from `origin` on, expected by who knows the rates
+    and which nights are free.
+
+    listings: property_id, destination_id. stays: property_id, check_in, check_out, since, until: the nights that every
+    state of a booking holds, and the days from which up to which (without) it does.
+    The true demand of a day is what comes while some nights are sold. It is brought back to what would come to an empty
+    calendar, spread over check-in dates by lead times and the destination's season, and drawn `samples` times: who
+    finds the nights taken does not book. So a listing that is full cannot be booked again, which sums of rates forget.
+    """
+    rng = np.random.default_rng([seed, origin.toordinal()])
+    first = day_number(origin)
+    shopping = np.arange(first - LONGEST_EPISODE, first + days).astype(int)
+    wish = _wish(listings["destination_id"].to_numpy() - 1, first, shopping)  # [listings, shopping days, leads]
+    nights = np.minimum((stays["check_out"] - stays["check_in"]).dt.days.to_numpy(), LONGEST_STAY)
+    fits = np.bincount(nights, minlength=LONGEST_STAY + 1)[1:].cumsum() / max(len(nights), 1)
+    rate = demand_rate(out, origin - timedelta(days=int(LONGEST_EPISODE)), origin + timedelta(days=days))
+    rate = rate.pivot_table(index="property_id", columns="date", values="bookings", fill_value=0.0)
+    rate = rate.reindex(index=listings["property_id"], columns=_dates(shopping), fill_value=0.0).to_numpy()
+
+    arrivals = np.zeros((len(listings), days))
+    lead = np.arange(1, wish.shape[2] + 1)
+    for number, day in enumerate(shopping):
+        room = np.concatenate([[0.0], fits])[_free_nights(listings, stays, day, wish.shape[2])]
+        possible = (wish[:, number] * room).sum(axis=1)
+        # Nobody's rate is raised more than twentyfold: a full listing's says little about an empty one's.
+        empty = rate[:, number] / np.maximum(possible, 0.05)
+        decided = 1.0 if day >= first else still_deciding(lead, np.full(len(lead), first - day - 0.5))
+        check_in = day + lead - first
+        inside = (check_in >= 0) & (check_in < days)
+        arrivals[:, check_in[inside]] += (empty[:, None] * wish[:, number] * decided)[:, inside]
+    sold = _free_nights(listings, stays, first, days + LONGEST_STAY) == 0
+    return _booked_in_turn(rng, arrivals, sold, np.diff(fits, prepend=0.0), samples)
+
+
+def _wish(destination: np.ndarray, first: int, shopping: np.ndarray) -> np.ndarray:
+    """[listings, shopping days, LONGEST_WISH] how wishes of a day spread over check-ins 1, 2 ... days ahead."""
+    lead = np.arange(1, LONGEST_WISH + 1)
+    calendar = Calendar(geography(), int(shopping[0]), len(shopping) + LONGEST_WISH + 1)
+    season = calendar.destination ** (1 + calibration.PEAK)
+    urgency = np.exp(np.where(lead <= 14, calibration.URGENCY, 0.0))
+    ahead = (shopping - shopping[0])[:, None] + lead
+    weight = lead_time_shares()[lead] * urgency * season[:, ahead]
+    return (weight / weight.sum(axis=2, keepdims=True))[destination]
+
+
+def _free_nights(listings: pd.DataFrame, stays: pd.DataFrame, day: int, ahead: int) -> np.ndarray:
+    """[listings, ahead] free nights in a row from each night on, at most LONGEST_STAY; nights from `day` on, or from
+    the next for a shopping day, as known on it."""
+    held = stays[(stays["since"] <= day) & (stays["until"] > day)]
+    row = pd.Index(listings["property_id"]).get_indexer(held["property_id"])
+    begin = held["check_in"].to_numpy().astype("datetime64[D]").astype(np.int64) - day
+    end = held["check_out"].to_numpy().astype("datetime64[D]").astype(np.int64) - day
+    change = np.zeros((len(listings), ahead + LONGEST_STAY + 1))
+    known = (row >= 0) & (end > 0) & (begin < change.shape[1] - 1)
+    np.add.at(change, (row[known], np.maximum(begin[known], 0)), 1)
+    np.add.at(change, (row[known], np.minimum(end[known], change.shape[1] - 1)), -1)
+    free = change.cumsum(axis=1) <= 0
+    run = np.zeros((len(listings), ahead + LONGEST_STAY + 1), dtype=int)
+    for night in range(ahead + LONGEST_STAY - 1, -1, -1):
+        run[:, night] = np.where(free[:, night], np.minimum(run[:, night + 1] + 1, LONGEST_STAY), 0)
+    return run[:, :ahead]
+
+
+def _booked_in_turn(
+    rng: np.random.Generator, arrivals: np.ndarray, sold: np.ndarray, nights: np.ndarray, samples: int
+) -> np.ndarray:
+    """[listings] mean number of wishes that find their nights free: arrivals [listings, days], sold [listings, nights],
+    nights [LONGEST_STAY] shares of stays of 1, 2 ... nights. Nights are bits of one number."""
+    expected = arrivals.sum(axis=1)
+    coming = rng.poisson(expected, (samples, len(expected)))
+    cumulative = np.cumsum(arrivals, axis=1) / np.maximum(expected, 1e-12)[:, None]
+    taken = np.tile((sold * (1 << np.arange(sold.shape[1], dtype=np.int64))).sum(axis=1), (samples, 1))
+    booked = np.zeros(coming.shape)
+    for turn in range(coming.max(initial=0)):
+        sample, row = np.nonzero(coming > turn)
+        day = (cumulative[row] < rng.random(len(row))[:, None]).sum(axis=1).clip(max=arrivals.shape[1] - 1)
+        stay = 1 + np.searchsorted(nights.cumsum(), rng.random(len(row))).clip(max=len(nights) - 1)
+        wanted = ((1 << stay.astype(np.int64)) - 1) << day
+        free = (taken[sample, row] & wanted) == 0
+        taken[sample[free], row[free]] |= wanted[free]
+        booked[sample[free], row[free]] += 1
+    return booked.mean(axis=0)
+
+
+def _dates(days: np.ndarray) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(days.astype("datetime64[D]"))

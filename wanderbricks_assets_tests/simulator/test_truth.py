@@ -116,3 +116,34 @@ def test_customer_value_ranks_customers_and_knows_who_left(market, bookings):
 def test_a_folder_without_truth_says_so(tmp_path):
     with pytest.raises(ValueError, match="marketplace profile"):
         truth.conversion_probability(tmp_path)
+
+
+def test_revenue_drawn_from_the_truth_has_the_expected_mean(market, bookings):
+    origin = date(2024, 6, 1)
+    now = pd.Timestamp(origin)
+    known = bookings[(bookings["created_at"] < now) & (bookings["check_in"] >= now)]
+    draws = truth.revenue_draws(market, origin, known, samples=400)
+    expected = truth.expected_revenue(market, origin, known)["expected_revenue"]
+    assert draws.shape == (400, 90)
+    assert draws.sum(axis=1).mean() == pytest.approx(expected.sum(), rel=0.02)
+    assert (draws.std(axis=0) > 0).all()
+
+
+def test_check_ins_to_come_are_as_many_as_came_and_none_where_no_night_is_free(market, bookings):
+    origin = date(2024, 6, 1)
+    now, days = pd.Timestamp(origin), 30
+    places = read(market, "properties").to_pandas()[["property_id", "destination_id"]].drop_duplicates("property_id")
+    first = (bookings["created_at"] - pd.Timestamp(0)).dt.days + 1
+    stays = bookings[["property_id", "check_in", "check_out"]].assign(since=first, until=2**31)
+    stays = stays[(bookings["created_at"] < now + pd.Timedelta(days, "D")) & (stays["check_out"] > now)]
+    came = bookings["check_in"].between(now, now + pd.Timedelta(days - 1, "D")) & (bookings["created_at"] >= now)
+    expected = truth.expected_check_ins(market, origin, days, places, stays)
+    assert expected.sum() == pytest.approx(came.sum(), rel=0.2)
+
+    full = pd.DataFrame(
+        {"property_id": 1, "check_in": now, "check_out": now + pd.Timedelta(60, "D"), "since": 0, "until": 2**31},
+        index=[0],
+    )
+    shut = truth.expected_check_ins(market, origin, days, places, pd.concat([stays, full], ignore_index=True))
+    assert shut[places["property_id"] == 1] == 0
+    assert shut.sum() == pytest.approx(expected.sum(), rel=0.1)
