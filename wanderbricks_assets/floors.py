@@ -108,14 +108,24 @@ def _pricing(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
 
 
 def _customer_value(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
-    """Decile error of the true expected values, known for the month that begins nearest to the test's cutoff."""
+    """Decile error of the true expected values, between those known for the months that begin around the origin."""
     from wanderbricks_assets.models.customer_evaluation import decile_mape
 
-    cutoff = pd.Timestamp(rows.origin.iloc[0])
-    month = (cutoff + pd.Timedelta(days=15)).replace(day=1).normalize()
-    expected = truth.customer_value(folder, month.date())
-    both = rows.merge(expected, on="user_id")
+    both = rows.merge(expected_customer_value(folder, rows.origin.iloc[0]), on="user_id")
     return decile_mape(both.actual.to_numpy(), both.expected_revenue_12m.to_numpy())
+
+
+def expected_customer_value(folder: Path, origin) -> pd.DataFrame:
+    """user_id, expected_revenue_12m from the origin on: linear in time between two firsts of a month; users who are new
+    at the later one have its value."""
+    begin = pd.Timestamp(origin).replace(day=1).normalize()
+    end = begin + pd.DateOffset(months=1)
+    share = (pd.Timestamp(origin) - begin) / (end - begin)
+    known = [
+        truth.customer_value(folder, month.date()).set_index("user_id").expected_revenue_12m for month in (begin, end)
+    ]
+    value = (known[0] * (1 - share) + known[1] * share).reindex(known[1].index).fillna(known[1])
+    return value.reset_index()
 
 
 def _books(lake: Lake, day) -> pd.DataFrame:

@@ -7,43 +7,36 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from wanderbricks_assets.contracts.features import USER_FEATURES
-from wanderbricks_assets.features.point_in_time import as_of
-from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled
-from wanderbricks_assets.gold.exact import exact_sum
-from wanderbricks_assets.lazy import ibis, np, pd
+from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.models.buy_till_you_die import expected_spend
 from wanderbricks_assets.models.customer_actions import RISKS, SEGMENTS, read_actions
 from wanderbricks_assets.models.customer_evaluation import deciles_and_lorenz, measured
+from wanderbricks_assets.models.customer_features import (
+    LINEAR,
+    NUMBERS,
+    READS,
+    YEAR,
+    check_history,
+    customers,
+    purchases,
+    spend,
+)
 from wanderbricks_assets.models.linear_and_trees import LinearAndTrees
 from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-YEAR = timedelta(days=365)
 LABEL = "value_12m"
-SHORTEST_HISTORY = timedelta(days=180)  # before the customers' features are taken: who is a customer must be known
 FEWEST_RETURNING = 100  # customers who booked again
 FIRST_MONDAY = datetime(2000, 1, 3)  # noqa: DTZ001 (naive UTC): test windows begin every 4 weeks counted from here
-SHORTEST_EXPOSURE = 60  # days: of a newer customer the rate of booking says little
 
 SEGMENT_SHARES = (0.8, 0.5)  # High Value: the top 20% of the customers trained on; Medium Value: the next 30%
 RISK_BOUNDS = (0.5, 0.8)  # churn risk is Medium where no booking is likelier than one, High from 80% on
 COVERAGE = 0.8
 BUCKETS = 10  # of predicted value, each with its own interval
-HELD_OUT = 0.25  # share of the customers that the intervals are read from
+HELD_OUT = 0.25  # share of the customers that the intervals are read from, before the parts are fitted on all
 
-# Numbers of the model, from the user_features of the day. The first line extrapolates; trees read all.
-LINEAR = [
-    "silent_years",
-    "log_silent_days",
-    "log_rate",
-    "log_avg_value",
-    "cancellation_rate",
-    "is_business",
-    "log_lead",
-]
-NUMBERS = [*LINEAR, "log_frequency", "booking_trend", "log_tenure", "log_spend_12m", "log_total_spend"]
 COMMON = 0.01  # countries of a smaller share of the customers are counted together
 
 
@@ -51,12 +44,13 @@ class CustomerLtv(Model):
     """The value of the bookings that a customer makes in the next 12 months and does not cancel.
 
     Customers are those with a booking at the cutoff. Two parts: the probability of such a booking, and its value given
-    one (Gamma, for heavy tails); each a linear model, which carries on to customers silent for longer than any in
-    training, corrected by trees, which cannot.
+    one (Gamma, for heavy tails) in units of the mean booking of the year before; each a linear model, which carries on
+    to customers silent for longer than any in training, corrected by trees, which cannot. Who looks at properties is
+    still a customer, so days with a page view count as much as bookings.
     """
 
     name: ClassVar[str] = "customer_ltv"
-    reads: ClassVar[tuple[str, ...]] = ("fact_booking_history", "user_features")
+    reads: ClassVar[tuple[str, ...]] = READS
     flavours: ClassVar[tuple[str, ...]] = ("xgboost",)
     limits: ClassVar[tuple[str, ...]] = (
         "Only customers with a booking are valued; of the others nothing is known.",
@@ -66,9 +60,9 @@ class CustomerLtv(Model):
     @classmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
         """The customers of 12 months before the cutoff, as known then, and what they have been worth since."""
-        _check_history(tables, cutoff, cutoff - YEAR)
-        frame = _customers(tables, cutoff - YEAR).assign(**{LABEL: 0.0})
-        frame[LABEL] = _spend(tables, cutoff - YEAR, cutoff, frame["user_id"])
+        check_history(tables, cutoff, cutoff - YEAR)
+        frame = customers(tables, cutoff - YEAR).assign(**{LABEL: 0.0})
+        frame[LABEL] = spend(tables, cutoff - YEAR, cutoff, frame["user_id"])
         returning = int((frame[LABEL] > 0).sum())
         if returning < FEWEST_RETURNING:
             raise CannotLearn(
@@ -82,19 +76,18 @@ class CustomerLtv(Model):
         share = training["country"].value_counts(normalize=True)
         self.countries = sorted(share.index[share >= COMMON])
         held_out = np.random.default_rng(self.seed).random(len(training)) < HELD_OUT
-        x, value = self._matrix(training), training[LABEL].to_numpy()
-        linear, fit, books = len(LINEAR), ~held_out, value > 0
-        self.booking = LinearAndTrees.fit(x[fit], books[fit], linear, "binary:logistic", self.seed)
-        self.value = LinearAndTrees.fit(x[fit & books], value[fit & books], linear, "reg:gamma", self.seed)
+        self._fit_parts(training[~held_out])
+        _, predicted = self.expected(training[held_out])
+        self.edges, self.low, self.high = _buckets(predicted, training[LABEL][held_out].to_numpy())
+        self._fit_parts(training)
         _, predicted = self.expected(training)
         self.segment_bounds = np.quantile(predicted, SEGMENT_SHARES).tolist()
-        self.edges, self.low, self.high = _buckets(predicted[held_out], value[held_out])
         return self
 
     @classmethod
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
         """Every customer with a booking before the moment, one row each."""
-        return _customers(tables, moment)
+        return customers(tables, moment)
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         probability, predicted = self.expected(inputs)
@@ -117,7 +110,7 @@ class CustomerLtv(Model):
         """[rows] the probability of a booking that holds, and the expected value of all of them."""
         x = self._matrix(inputs)
         probability = self.booking.predict(x)
-        return probability, probability * self.value.predict(x)
+        return probability, probability * self.value.predict(x) * inputs["level"].to_numpy()
 
     def interval(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[rows] the ends of the 80% interval of the realized value: multiples of the prediction, by its bucket."""
@@ -129,22 +122,24 @@ class CustomerLtv(Model):
         """Train on what was known at a moment a year ago, and measure on the 12 months since."""
         weeks = (cutoff - YEAR - FIRST_MONDAY) // timedelta(weeks=4)
         moment = FIRST_MONDAY + weeks * timedelta(weeks=4)
-        _check_history(tables, cutoff, moment - YEAR)
+        check_history(tables, cutoff, moment - YEAR)
         model = cls(seed).fit(cls.training_set(tables, moment))
-        test = _customers(tables, moment)
+        test = customers(tables, moment)
         probability, predicted = model.expected(test)
         lower, upper = model.interval(predicted)
         rows = pd.DataFrame(
             {
                 "user_id": test["user_id"],
+                "country": test["country"],
                 "origin": moment,
-                "actual": _spend(tables, moment, moment + YEAR, test["user_id"]),
+                "actual": spend(tables, moment, moment + YEAR, test["user_id"]),
                 "predicted": predicted,
                 "lower": lower,
                 "upper": upper,
                 "segment": _graded(predicted, model.segment_bounds, SEGMENTS),
                 "churn_probability": 1 - probability,
-                "baseline": np.expm1(test["log_spend_12m"]),
+                "baseline": test["spend_12m"],
+                "bg_nbd": expected_spend(purchases(tables, moment, test["user_id"]), time=1.0),
             }
         )
         if (rows["actual"] > 0).sum() < FEWEST_RETURNING:
@@ -183,71 +178,16 @@ class CustomerLtv(Model):
     def figure(cls, evaluation: Evaluation) -> Figure:
         return deciles_and_lorenz(evaluation)
 
+    def _fit_parts(self, training: pd.DataFrame) -> None:
+        x, value = self._matrix(training), (training[LABEL] / training["level"]).to_numpy()
+        books, linear = value > 0, len(LINEAR)
+        self.booking = LinearAndTrees.fit(x, books, linear, "binary:logistic", self.seed)
+        self.value = LinearAndTrees.fit(x[books], value[books], linear, "reg:gamma", self.seed)
+
     def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
         """[rows, columns] of float64, those of LINEAR first."""
         countries = {name: frame["country"] == name for name in self.countries}
         return pd.concat([frame[NUMBERS], pd.DataFrame(countries, index=frame.index)], axis=1).to_numpy("float64")
-
-
-def _customers(tables: Tables, moment: datetime) -> pd.DataFrame:
-    """One row per customer with a booking before the moment: user_id, country and NUMBERS, as known then.
-
-    Counts since registration grow with the history that the data happens to have, so they enter as rates over the time
-    that the customer was observed.
-    """
-    features = tables["user_features"]
-    features = features.filter(features.available_at <= moment)
-    customers = features.select("user_id").distinct().mutate(moment=ibis.literal(moment))
-    frame = as_of(customers, features, USER_FEATURES, "moment").to_pandas()
-    frame = frame[frame["total_bookings"] > 0].sort_values("user_id", ignore_index=True)
-    history = tables["fact_booking_history"]
-    begun = history.filter(history.known_at < moment).created_at.min().execute()
-    observed = np.minimum(frame["tenure_days"], (pd.Timestamp(moment) - begun).days).clip(lower=SHORTEST_EXPOSURE)
-    spend = _spend(tables, moment - YEAR, moment, frame["user_id"])
-    avg_value = frame["avg_booking_value"]
-    numbers = pd.DataFrame(
-        {
-            "silent_years": frame["days_since_last_booking"] / YEAR.days,
-            "log_silent_days": np.log1p(frame["days_since_last_booking"]),
-            "log_rate": np.log(frame["total_bookings"] / observed),
-            "log_avg_value": np.log(avg_value.where(avg_value > 0)),
-            "cancellation_rate": frame["cancellation_rate"],
-            "is_business": frame["is_business"],
-            "log_lead": np.log1p(frame["avg_lead_time"].clip(lower=0)),
-            "log_frequency": np.log1p(frame["booking_frequency"]),
-            "booking_trend": frame["booking_trend"],
-            "log_tenure": np.log1p(frame["tenure_days"]),
-            "log_spend_12m": np.log1p(spend),
-            "log_total_spend": np.log1p(frame["total_spend"].clip(lower=0)),
-        }
-    )
-    country = frame["country"].astype("object").where(frame["country"].notna(), "unknown").astype("str")
-    return pd.concat([frame[["user_id"]], country, numbers.astype("float64")], axis=1)
-
-
-def _spend(tables: Tables, start: datetime, end: datetime, user_id: pd.Series) -> np.ndarray:
-    """[users] value of the bookings made in [start, end) that were not cancelled, as known at `end`."""
-    bookings = bookings_as_known(tables["fact_booking_history"], end)
-    kept = bookings.filter((bookings.created_at >= start) & ~cancelled(bookings))
-    value = kept.group_by("user_id").agg(value=exact_sum(kept.total_amount)).to_pandas().set_index("user_id")["value"]
-    return user_id.map(value).fillna(0.0).to_numpy("float64")
-
-
-def _check_history(tables: Tables, cutoff: datetime, moment: datetime) -> None:
-    """Raise CannotLearn where nobody came back, or where bookings begin too late to know the customers of `moment`."""
-    history = tables["fact_booking_history"]
-    made = history.filter((history.known_at == history.created_at) & (history.created_at < cutoff))
-    found = made.aggregate(bookings=made.count(), users=made.user_id.nunique(), first=made.created_at.min())
-    found = found.to_pandas().iloc[0]
-    if found.bookings == found.users:
-        raise CannotLearn(
-            f"no customer booked twice: {found.bookings:,} bookings by {found.users:,} users before {cutoff:%Y-%m-%d}"
-        )
-    if found["first"] > moment - SHORTEST_HISTORY:
-        raise CannotLearn(
-            f"bookings begin on {found['first']:%Y-%m-%d}, {(cutoff - found['first']).days} days before the cutoff, "
-            f"and {(cutoff - moment + SHORTEST_HISTORY).days} are needed"
-        )
 
 
 def _buckets(predicted: np.ndarray, value: np.ndarray) -> tuple[list[float], list[float], list[float]]:

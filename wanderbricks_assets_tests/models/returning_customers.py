@@ -1,4 +1,4 @@
-"""A small marketplace whose customers book at their own rate until they leave for good."""
+"""A small marketplace whose customers look and book at their own rate until they leave for good."""
 
 from datetime import datetime, timedelta
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from wanderbricks_assets.contracts.features import USER_FEATURES
 from wanderbricks_assets.contracts.gold import DIM_USER, FACT_BOOKING_HISTORY
+from wanderbricks_assets.contracts.source import PAGE_VIEWS
 from wanderbricks_assets.features.user_features import user_features
 from wanderbricks_assets.window import Window
 
@@ -50,11 +51,21 @@ def returning_customers(seed: int = 0) -> dict[str, pd.DataFrame]:
     users = pd.DataFrame({"user_id": np.arange(USERS) + 1, "country": rng.choice(["France", "Spain"], USERS)})
     registered = FIRST + pd.to_timedelta(born.astype(int), unit="D")
     users = users.assign(is_business=False, created_at=registered, effective_from=registered, is_current=True)
-    return {"fact_booking_history": history, "user_features": _features(history, users)}
+    looks = rng.poisson(rate * np.clip(np.minimum(leaves, days) - born, 0, None))
+    user = np.repeat(np.arange(USERS), looks)
+    at = born[user] + rng.random(len(user)) * (np.minimum(leaves, days) - born)[user]
+    views = pd.DataFrame({"view_id": np.arange(len(user)) + 1, "user_id": user + 1, "property_id": 1})
+    views = views.assign(
+        page_url="/",
+        device_type="mobile",
+        referrer="",
+        timestamp=FIRST + pd.to_timedelta((at * 86400).astype(int), "s"),
+    )
+    return {"fact_booking_history": history, "user_features": _features(history, users), "page_views": views}
 
 
 def tables(frames: dict[str, pd.DataFrame]) -> dict[str, ibis.Table]:
-    contracts = (FACT_BOOKING_HISTORY, USER_FEATURES)
+    contracts = (FACT_BOOKING_HISTORY, USER_FEATURES, PAGE_VIEWS)
     return {
         contract.name: ibis.memtable(frames[contract.name], schema=contract.schema)
         for contract in contracts
@@ -67,7 +78,8 @@ def with_noise_after(frames: dict[str, pd.DataFrame], moment: datetime) -> dict[
     rng = np.random.default_rng(7)
     noisy = {}
     for name, frame in frames.items():
-        late = frame["known_at"] >= moment if "known_at" in frame else frame["available_at"] > moment
+        time = next(name for name in ("known_at", "available_at", "timestamp") if name in frame)
+        late = frame[time] > moment if time == "available_at" else frame[time] >= moment
         later = frame[late].sample(frac=0.6, random_state=1)
         for column in later.columns:
             if column == "user_id":

@@ -2,13 +2,15 @@ from datetime import datetime, timedelta
 
 import ibis
 import numpy as np
+import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from wanderbricks_assets.contracts.predictions import CUSTOMER_VALUE, MADE_COLUMNS
 from wanderbricks_assets.models.customer_actions import ACTIONS_FILE, RISKS, SEGMENTS, read_actions
-from wanderbricks_assets.models.customer_evaluation import decile_mape, deciles, gini
-from wanderbricks_assets.models.customer_ltv import LABEL, YEAR, CustomerLtv
+from wanderbricks_assets.models.customer_evaluation import decile_mape, deciles, gini, slices
+from wanderbricks_assets.models.customer_features import LOOK_BACK, YEAR, purchases
+from wanderbricks_assets.models.customer_ltv import LABEL, CustomerLtv
 from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets_tests.models.returning_customers import (
     CUTOFF,
@@ -94,6 +96,69 @@ def test_deciles_are_predicted_well_although_half_of_the_customers_never_return(
     assert set(evaluation.rows) >= {"user_id", "actual", "predicted"}
 
 
+def test_the_ranking_is_better_than_that_of_bg_nbd_and_of_last_years_spend(evaluation):
+    metrics = evaluation.metrics
+    assert metrics["gini_normalized"] > metrics["gini_normalized_bg_nbd"] > metrics["gini_normalized_baseline"]
+    assert np.isfinite(metrics["decile_mape_bg_nbd"])
+
+
+def test_a_customer_who_still_looks_is_worth_more_than_one_who_only_booked(frames, model, inputs):
+    without = frames | {"page_views": frames["page_views"].iloc[:0]}
+    bookings_only = CustomerLtv.inputs(tables(without), CUTOFF)
+    assert bookings_only["user_id"].equals(inputs["user_id"])
+    value, value_without = model.expected(inputs)[1], model.expected(bookings_only)[1]
+    recent = frames["page_views"][frames["page_views"]["timestamp"].between(CUTOFF - timedelta(days=28), CUTOFF)]
+    looked = inputs["user_id"].isin(recent["user_id"]) & (inputs["log_quarters_silent"] > np.log1p(1))
+    assert looked.sum() > 30
+    assert value[looked].sum() > 1.5 * value_without[looked].sum()
+
+
+def test_without_page_views_bookings_are_the_signs_of_life(frames):
+    without = tables(frames | {"page_views": frames["page_views"].iloc[:0]})
+    inputs = CustomerLtv.inputs(without, CUTOFF)
+    silent = inputs["log_silent_days"].clip(upper=np.log1p(LOOK_BACK.days))
+    assert np.allclose(inputs["log_days_away"], silent)
+    model = CustomerLtv(seed=0).fit(CustomerLtv.training_set(without, CUTOFF))
+    assert (model.expected(inputs)[1] > 0).all()
+
+
+def test_views_delivered_twice_change_nothing(frames, inputs):
+    twice = pd.concat([frames["page_views"]] * 2, ignore_index=True)
+    assert_frame_equal(CustomerLtv.inputs(tables(frames | {"page_views": twice}), CUTOFF), inputs, check_exact=True)
+
+
+def test_values_are_learned_in_units_of_the_mean_booking_of_the_year_before(frames, training, inputs):
+    doubled = frames["fact_booking_history"].assign(total_amount=lambda rows: rows["total_amount"] * 2)
+    features = frames["user_features"].assign(
+        **{name: frames["user_features"][name] * 2 for name in ("total_spend", "avg_booking_value")}
+    )
+    dear = tables(frames | {"fact_booking_history": doubled, "user_features": features})
+    again = CustomerLtv(seed=0).fit(CustomerLtv.training_set(dear, CUTOFF))
+    value = CustomerLtv(seed=0).fit(training).expected(inputs)[1]
+    assert np.allclose(again.expected(CustomerLtv.inputs(dear, CUTOFF))[1], 2 * value, rtol=1e-3)
+
+
+def test_purchases_are_the_repeats_their_span_and_their_mean_value(frames):
+    history = frames["fact_booking_history"]
+    known = history[history["known_at"] < CUTOFF].sort_values("known_at").drop_duplicates("booking_id", keep="last")
+    kept = known[known["status"] != "cancelled"].groupby("user_id")
+    users = kept.size().index.to_series(index=range(len(kept)))
+    found = purchases(tables(frames), CUTOFF, users)
+    assert (found["repeats"] == (kept.size() - 1).to_numpy()).all()
+    assert np.allclose(found["recency"], (kept["created_at"].max() - kept["created_at"].min()) / YEAR)
+    assert np.allclose(found["mean_value"], kept["total_amount"].mean())
+
+
+def test_slices_show_first_where_the_total_is_most_off(evaluation):
+    found = slices(evaluation.rows)
+    assert set(found["slice"]) == {"country", "segment"}
+    assert found["metric"].is_monotonic_decreasing
+    assert found.groupby("slice")["rows"].sum().tolist() == [len(evaluation.rows)] * 2
+    france = evaluation.rows[evaluation.rows["country"] == "France"]
+    error = abs(france["predicted"].sum() / france["actual"].sum() - 1)
+    assert found.set_index("value").loc["France", "metric"] == pytest.approx(error)
+
+
 def test_the_same_data_and_seed_give_the_same_model(training, model, inputs):
     shuffled = training.sample(frac=1, random_state=3)
     again = CustomerLtv(seed=0).fit(shuffled).predict(inputs)
@@ -138,7 +203,10 @@ def test_churn_risk_follows_the_probability_of_no_booking(model, inputs):
 
 def test_a_customer_silent_for_longer_than_any_in_training_is_worth_still_less(model, inputs):
     one = inputs.iloc[[0]]
-    silent = [one.assign(silent_years=years, log_silent_days=np.log1p(365 * years)) for years in (2, 3, 4)]
+    silent = [
+        one.assign(log_quarters_silent=np.log1p(4 * years), log_silent_days=np.log1p(365 * years))
+        for years in (2, 3, 4)
+    ]
     values = [model.expected(each)[1][0] for each in silent]
     assert values[0] > values[1] > values[2]
 
@@ -181,7 +249,9 @@ def test_the_decile_error_is_the_mean_over_tenths_of_mean_predicted_against_mean
 
 
 def test_a_tenth_that_spent_nothing_has_no_percentage_error():
-    assert decile_mape(np.array([0.0] + [1.0] * 9), np.arange(10) + 1.0) == np.inf
+    actual, expected = np.array([0.0] + [1.0] * 9), np.array([0.0] + [2.0] * 9)
+    assert decile_mape(actual, np.arange(10) + 1.0) == np.inf
+    assert decile_mape(actual, expected) == 1.0  # nothing was expected of the first, and nothing came
 
 
 def test_the_gini_of_a_perfect_order_is_the_greatest_and_of_a_constant_near_zero():
