@@ -63,6 +63,7 @@ def measured(rows: pd.DataFrame, coverage: float, seed: int) -> Evaluation:
         rows=rows,
         losses=pd.Series(loss, index=pd.Index(unit, name="unit")).groupby(level=0).mean().rename("loss"),
         metrics={name: float(value) for name, value in metrics.items()},
+        slices=slices(rows),
     )
 
 

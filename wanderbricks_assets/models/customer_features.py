@@ -22,7 +22,7 @@ WEEKS = (4, 13, 26)  # look-backs in which weeks with a page view or a booking a
 # The linear part reads these, and carries on beyond what was trained on: customers are silent for longer in the year
 # that is predicted than any were in the year that was learned from. So silence enters as a power of its length (as an
 # exponential it carried on worse), and page views only of half a year: all that can be said of them was seen in
-# training. More of them rank better, but the values of customers long gone then are off by half. Both was seen on
+# training. More of them rank better, but the values of customers long gone then are off by half. Both were seen on
 # simulated marketplaces (seeds 11 and 12) and on earlier windows.
 LINEAR = [
     "log_quarters_silent",

@@ -1,0 +1,77 @@
+"""One table of the five models over homes: the model, naive, a strong public method, and the floor where there is one.
+
+python -m bench.accuracy --home HOME0 --home HOME1 --home RESORT [--model customer_ltv] > table.md
+
+A home is what `wanderbricks run --source SOURCE --home HOME` has finished; its tables are read and nothing is written.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bench.accuracy.rivals import RIVALS
+from wanderbricks_assets.floors import floor
+from wanderbricks_assets.models.all import MODELS
+from wanderbricks_assets.models.model import CannotLearn
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.resources.tables import tables_until
+from wanderbricks_assets.settings import Settings
+
+HEADINGS = ("model", "home", "value [90% interval]", "target", "naive", "public", "floor", "value / floor")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__.splitlines()[0])
+    parser.add_argument("--home", type=Path, action="append", required=True, help="a finished home; may be repeated")
+    parser.add_argument("--model", action="append", choices=MODELS, help="only these; may be repeated")
+    arguments = parser.parse_args()
+    print(_line(HEADINGS), _line(["---"] * len(HEADINGS)), sep="\n", flush=True)  # noqa: T201
+    for model in arguments.model or MODELS:
+        for home in arguments.home:
+            for row in _measured(model, home):
+                print(_line(row), flush=True)  # noqa: T201
+
+
+def _measured(name: str, home: Path) -> Iterator[list[str]]:
+    """The row of a model in a home; the reason where the data cannot support the model."""
+    settings, model = Settings(home=home), MODELS[name]
+    if not settings.is_made:
+        sys.exit(f"{home} is no home: make one with `wanderbricks run --source SOURCE --home {home}`")
+    lake, source = Lake(folder=str(settings.lake_folder)), FilesSource(folder=str(settings.source_folder))
+    cutoff = _last_monday(lake)
+    tables = tables_until(model.reads, lake, source, cutoff)
+    try:
+        evaluation = model.evaluate(tables, cutoff)
+    except CannotLearn as reason:
+        yield [name, home.name, f"cannot learn: {reason}", *[""] * (len(HEADINGS) - 3)]
+        return
+    rival, measure = RIVALS[name]
+    best, target, metric = floor(name, evaluation, lake, source), model.target(), evaluation.metric
+    yield [
+        name,
+        home.name,
+        f"{metric.value:.4g} [{metric.lower:.4g}, {metric.upper:.4g}]",
+        f"{target.sign} {target.bound:g}",
+        f"{evaluation.baseline:.4g}",
+        f"{measure(tables, cutoff, evaluation):.4g} ({rival})",
+        "" if best is None else f"{best:.4g}",
+        "" if best is None else f"{metric.value / best:.2f}",
+    ]
+
+
+def _last_monday(lake: Lake) -> datetime:
+    """The end of the last whole week of the home: what its newest training may know."""
+    last = lake.read("fact_booking_history").known_at.max().to_pyarrow().as_py()
+    day = datetime(last.year, last.month, last.day) + timedelta(days=1)  # noqa: DTZ001 (naive UTC)
+    return day - timedelta(days=day.weekday())
+
+
+def _line(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
