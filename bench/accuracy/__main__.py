@@ -49,7 +49,7 @@ def _measured(name: str, home: Path) -> Iterator[list[str]]:
         yield [name, home.name, f"cannot learn: {reason}", *[""] * (len(HEADINGS) - 3)]
         return
     rival, measure = RIVALS[name]
-    best, target, metric = floor(name, evaluation, lake, source), model.target(), evaluation.metric
+    best, target, metric = floor(name, evaluation.rows, lake, source), model.target(), evaluation.metric
     yield [
         name,
         home.name,

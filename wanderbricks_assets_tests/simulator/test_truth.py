@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from wanderbricks_assets.floors import expected_customer_value
 from wanderbricks_assets.simulator import truth
 from wanderbricks_assets.simulator.panel import RATIOS
 from wanderbricks_assets_tests.simulator.conftest import read
@@ -111,6 +112,17 @@ def test_customer_value_ranks_customers_and_knows_who_left(market, bookings):
     assert value["expected_revenue_12m"].sum() * 10 / 12 == pytest.approx(spent.sum(), rel=0.2)
     top = value["expected_revenue_12m"] > value["expected_revenue_12m"].quantile(0.8)
     assert spent[top].sum() > 0.45 * spent.sum()
+
+
+def test_between_two_months_the_true_value_of_a_customer_lies_between_theirs(market):
+    before, after = (truth.customer_value(market, date(2024, month, 1)).set_index("user_id") for month in (2, 3))
+    at_first = expected_customer_value(market, date(2024, 2, 1)).set_index("user_id")["expected_revenue_12m"]
+    assert (at_first[before.index] == before["expected_revenue_12m"]).all()
+    new = after.index.difference(before.index)
+    assert (at_first[new] == after.loc[new, "expected_revenue_12m"]).all()
+    middle = expected_customer_value(market, date(2024, 2, 15)).set_index("user_id")["expected_revenue_12m"]
+    both = before["expected_revenue_12m"].to_frame("one").join(after["expected_revenue_12m"])
+    assert middle[both.index].between(both.min(axis=1) - 1e-6, both.max(axis=1) + 1e-6).all()
 
 
 def test_a_folder_without_truth_says_so(tmp_path):
