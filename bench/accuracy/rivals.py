@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from wanderbricks_assets.models.conversion_features import LABEL
-from wanderbricks_assets.models.conversion_predictor import ConversionPredictor
+from wanderbricks_assets.models.conversion_predictor import CLASSIFIERS, ConversionPredictor
 from wanderbricks_assets.models.demand_features import CATEGORIES
 from wanderbricks_assets.models.demand_predictor import FEATURES, DemandPredictor
 from wanderbricks_assets.models.model import Evaluation, Tables
@@ -24,9 +24,12 @@ class PlainLightGbm(ConversionPredictor):
 
     def fit(self, training: pd.DataFrame) -> Self:
         self.learn_columns(training)
-        self.candidates: dict[str, object] = {}
+        self.candidates = dict.fromkeys(CLASSIFIERS, self)  # the evaluation compares these too
         self.booster = lightgbm.LGBMClassifier(**QUIET).fit(self.matrix(training), training[LABEL])
         return self
+
+    def logit(self, x: np.ndarray) -> np.ndarray:
+        return self.booster.predict_proba(x, raw_score=True)
 
     def probability(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         probability = self.booster.predict_proba(x)[:, 1]
