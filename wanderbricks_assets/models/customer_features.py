@@ -20,10 +20,9 @@ LOOK_BACK = timedelta(days=182)  # for page views
 WEEKS = (4, 13, 26)  # look-backs in which weeks with a page view or a booking are counted
 
 # The linear part reads these, and carries on beyond what was trained on: customers are silent for longer in the year
-# that is predicted than any were in the year that was learned from. So silence enters as a power of its length (as an
-# exponential it carried on worse), and page views only of half a year: all that can be said of them was seen in
-# training. More of them rank better, but the values of customers long gone then are off by half. Both were seen on
-# simulated marketplaces (seeds 11 and 12) and on earlier windows.
+# that is predicted than any were in the year that was learned from. So silence enters as a power of its length: as an
+# exponential it carried on worse (on simulated seeds 11 and 12, and on earlier windows). Page views are those of half
+# a year, so that all that can be said of them was seen in training; what that costs and saves is in docs/models.md.
 LINEAR = [
     "log_quarters_silent",
     "log_rate",
