@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_draws, bootstrap_interval
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, log_loss
-from wanderbricks_assets.models.model import Calibration, Evaluation, Tables
+from wanderbricks_assets.models.model import SLICE_COLUMNS, Calibration, Evaluation, Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,6 +62,7 @@ def measured(rows: pd.DataFrame, seed: int) -> Evaluation:
         rows=rows,
         losses=pd.Series(loss, index=pd.Index(unit, name="unit")).groupby(level=0).mean().rename("loss"),
         metrics={name: float(value) for name, value in metrics.items()},
+        slices=slices(rows)[SLICE_COLUMNS],
     )
 
 

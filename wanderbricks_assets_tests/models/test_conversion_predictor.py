@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from wanderbricks_assets.contracts.predictions import CONVERSION_SCORES, MADE_COLUMNS
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated
 from wanderbricks_assets.models.conversion_evaluation import (
+    SLICES,
     expected_calibration_error,
     measured,
     past_conversion,
@@ -25,7 +26,7 @@ from wanderbricks_assets.models.conversion_features import (
     with_label,
 )
 from wanderbricks_assets.models.conversion_predictor import TEST_USERS, ConversionPredictor, _better
-from wanderbricks_assets.models.model import CannotLearn
+from wanderbricks_assets.models.model import SLICE_COLUMNS, CannotLearn
 from wanderbricks_assets_tests.models.browsing_world import (
     CUTOFF,
     FIRST,
@@ -323,6 +324,7 @@ def test_the_figures_are_those_of_their_definitions():
             "lower": predicted - 0.01,
             "upper": predicted + 0.01,
             "baseline": 0.5,
+            **dict.fromkeys(SLICES, "all"),
             **dict.fromkeys(CLASSIFIERS, predicted),
         }
     )
@@ -339,6 +341,7 @@ def test_the_figures_are_those_of_their_definitions():
 
 def test_slices_show_the_worst_part_of_the_market_first(evaluation):
     parts = slices(evaluation.rows)
+    assert_frame_equal(evaluation.slices, parts[SLICE_COLUMNS])
     assert {"slice", "value", "rows", "metric"} <= set(parts)
     assert parts["metric"].is_monotonic_increasing
     devices = parts[parts["slice"] == "device"].set_index("value")
