@@ -96,7 +96,10 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
     ratio, row = prices[chosen], np.arange(len(nights))
     price = np.where(moves, np.round(ratio * current[:, 0], 2), current[:, 0])
     sold = np.where(moves, demand[row, chosen], expected[:, 0])
-    interval = [f"{m - SURE * s:.1f} to {m + SURE * s:.1f}" for m, s in zip(mean[:, 0], sd[:, 0], strict=True)]
+    unknown = np.flatnonzero(~responds)
+    lower, upper = mean[:, 0] - SURE * sd[:, 0], mean[:, 0] + SURE * sd[:, 0]
+    interval = np.full(len(nights), "", dtype="U20")
+    interval[unknown] = [f"{lower[i]:.1f} to {upper[i]:.1f}" for i in unknown]
     far = np.abs(prices[free_best] - 1) > rails.max_move + 1e-9
     wanted = prices[free_best] * current[:, 0]
     out_of_range = (wanted < nights.lowest_seen.to_numpy()) | (wanted > nights.highest_seen.to_numpy())

@@ -121,8 +121,11 @@ def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[In
     """
     half = rows.property_id.to_numpy() % 2
     judged = np.empty(len(rows))
+    listing = rows.groupby(["property_id", "week"], sort=False).ngroup().to_numpy()  # one elasticity for its nights
+    first = rows.drop_duplicates(["property_id", "week"])
+    designs = [judge.design(first) for judge in judges]
     for k, judge in enumerate(judges):
-        judged[half == k] = judge.design(rows[half == k]) @ judge.mean
+        judged[half == k] = (designs[k] @ judge.mean)[listing[half == k]]
     moves = (rows.recommended_price != rows.current_price).to_numpy()  # the others earn the same
     worth = float((rows.current_price * rows.expected).sum())
 
@@ -135,12 +138,12 @@ def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[In
     steady, drawn = 0.0, np.zeros(DRAWS)
     for k, judge in enumerate(judges):
         mine, spread = (half == k) & moves, judge.scales["listing"]
-        moved, design = rows[mine], judge.design(rows[mine])
+        moved = rows[mine]
         now = float((moved.current_price * moved.expected).sum())
         demand[mine] = demand_of(moved, judged[mine], judge.growth, spread)
         steady += (moved.recommended_price @ demand_of(moved, judged[mine], 0.0, spread) - now) / worth
         for i, coefficients in enumerate(judge.draws(DRAWS, seed + k)):
-            sold = demand_of(moved, design @ coefficients, growth(coefficients), spread)
+            sold = demand_of(moved, (designs[k] @ coefficients)[listing[mine]], growth(coefficients), spread)
             drawn[i] += (moved.recommended_price @ sold - now) / worth
     value = float(rows.recommended_price @ demand) / worth - 1
     lower, upper = np.quantile(drawn, [0.05, 0.95])

@@ -107,11 +107,12 @@ class PricingOptimizer(Model):
         expected = (
             expected * vacant / vacant.groupby([nights.property_id, nights.week]).transform("mean").clip(lower=0.1)
         )
-        mean, sd = self.elasticities.of(nights)
+        listing, _ = pd.factorize(nights.property_id)
+        mean, sd = self.elasticities.of(nights.drop_duplicates("property_id"))  # the same on all nights
         return nights.assign(
             expected=np.minimum(expected, 0.99 * nights.free_nights),
-            elasticity=mean,
-            elasticity_sd=sd,
+            elasticity=mean[listing],
+            elasticity_sd=sd[listing],
             growth=self.elasticities.growth,
         )
 
