@@ -6,16 +6,14 @@ Only the scoreboard and the benchmark read the truth, and only a simulated sourc
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
-from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled, versions
+from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.frames import frame
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.simulator import truth
-from wanderbricks_assets.window import midnight
 
 SAMPLES = 300
 GATE_HORIZON = 30  # days: what the targets of revenue and demand look at
@@ -37,11 +35,11 @@ def _revenue(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
     the origin let come, each outcome y weighted by 1 / y (Gneiting 2011, Journal of the American Statistical
     Association 106, section 3.1)."""
     rows = rows[rows.horizon_days <= GATE_HORIZON]
+    states = _states(lake)
     errors = []
     for origin, of_origin in rows.groupby("origin"):
-        day = pd.Timestamp(origin).date()
-        books = _books(lake, day)
-        draws = truth.revenue_draws(folder, day, books[~books.is_cancelled], SAMPLES)
+        books = _on_the_books(states, origin)
+        draws = truth.revenue_draws(folder, origin.date(), books[~books.is_cancelled], SAMPLES, GATE_HORIZON)
         best = pd.Series(best_for_percentages(draws), pd.date_range(origin, periods=draws.shape[1]), name="best")
         both = of_origin.assign(ds=pd.to_datetime(of_origin.ds)).join(best, on="ds", how="inner")
         both = both[both.actual > 0]
@@ -58,24 +56,18 @@ def best_for_percentages(draws: np.ndarray) -> np.ndarray:
 
 def _demand(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
     """RMSE of the books and what the true rates let come to the nights that are free."""
-    history = versions(lake.read("fact_booking_history"))
-    states = history.filter(~cancelled(history)).select(
-        "property_id", "known_at", "known_until", check_in="check_in_date", check_out="check_out_date"
-    )
-    states = frame(states, "property_id", "known_at", "check_in")
+    states = _states(lake)
     since, until = (_day_after(states[name]) for name in ("known_at", "known_until"))
-    states = states.assign(since=since, until=until)
+    held = states.assign(since=since, until=until)[~states.is_cancelled]
     places = frame(lake.read("dim_property").select("property_id", "destination_id").distinct(), "property_id")
     squares = []
     for origin, of_origin in rows.groupby("origin"):
-        day = pd.Timestamp(origin).date()
-        end = day + timedelta(days=GATE_HORIZON)
-        books = _books(lake, day)
-        check_in = pd.to_datetime(books.check_in)
-        booked = books[(check_in >= pd.Timestamp(day)) & (check_in < pd.Timestamp(end))].groupby("property_id").size()
+        end = origin + pd.Timedelta(days=GATE_HORIZON)
+        books = _on_the_books(states, origin)
+        booked = books[books.check_in < end].groupby("property_id").size()
         listings = of_origin[["property_id"]].merge(places, on="property_id").drop_duplicates("property_id")
-        near = states[(states.check_out > pd.Timestamp(day)) & (states.known_at < pd.Timestamp(end))]
-        coming = truth.expected_check_ins(folder, day, GATE_HORIZON, listings, near)
+        near = held[(held.check_out > origin) & (held.known_at < end)]
+        coming = truth.expected_check_ins(folder, origin.date(), GATE_HORIZON, listings, near)
         expected = booked.reindex(listings.property_id, fill_value=0).to_numpy() + coming
         actual = of_origin.set_index("property_id").actual.reindex(listings.property_id).to_numpy()
         squares.append((actual - expected) ** 2)
@@ -128,17 +120,27 @@ def expected_customer_value(folder: Path, origin) -> pd.DataFrame:
     return value.reset_index()
 
 
-def _books(lake: Lake, day) -> pd.DataFrame:
-    """The bookings known when the day began."""
-    books = bookings_as_known(lake.read("fact_booking_history"), midnight(day))
-    return books.select(
+def _states(lake: Lake) -> pd.DataFrame:
+    """Every state of every booking, and from when until when it was the known one."""
+    history = versions(lake.read("fact_booking_history"))
+    states = history.select(
         "booking_id",
         "property_id",
         "created_at",
         "total_amount",
+        "known_at",
+        "known_until",
         check_in="check_in_date",
-        is_cancelled=cancelled(books),
-    ).to_pandas()
+        check_out="check_out_date",
+        is_cancelled=cancelled(history),
+    )
+    return frame(states, "booking_id", "known_at")
+
+
+def _on_the_books(states: pd.DataFrame, origin: pd.Timestamp) -> pd.DataFrame:
+    """The states known when the day of the origin began, of stays that begin on it or later."""
+    known = (states.known_at < origin) & (states.known_until.isna() | (states.known_until >= origin))
+    return states[known & (states.check_in >= origin)]
 
 
 _FLOORS: dict[str, Callable[[pd.DataFrame, Path, Lake], float]] = {

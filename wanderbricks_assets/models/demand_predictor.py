@@ -293,7 +293,8 @@ def scores(rows: pd.DataFrame) -> pd.DataFrame:
         sums = per_property(rows, horizon)
         for method, column in METHODS.items():
             error = np.sqrt(((sums[column] - sums["actual"]) ** 2).mean())
-            deviance = poisson_deviance(sums["actual"], sums[column])
+            # A prediction of 0 counts as 0.01, or one booking would make a baseline almost infinitely wrong.
+            deviance = poisson_deviance(sums["actual"], sums[column].clip(lower=0.01))
             found += [(method, horizon, "rmse", error), (method, horizon, "poisson_deviance", deviance)]
     return pd.DataFrame(found, columns=["method", "horizon", "metric", "value"])
 

@@ -144,14 +144,18 @@ def expected_revenue(out: Path, origin: date, on_the_books: pd.DataFrame) -> pd.
     return pd.DataFrame({"ds": pd.date_range(origin, periods=days), "expected_revenue": total})
 
 
-def revenue_draws(out: Path, origin: date, on_the_books: pd.DataFrame, samples: int, seed: int = 0) -> np.ndarray:
-    """[samples, days] revenue by check-in date, drawn as the true rates let it come: see `expected_revenue`.
+def revenue_draws(
+    out: Path, origin: date, on_the_books: pd.DataFrame, samples: int, horizon: int = HORIZON, seed: int = 0
+) -> np.ndarray:
+    """[samples, horizon] revenue by check-in date, drawn as the true rates let it come: see `expected_revenue`.
 
     Each booking on the books is cancelled or not; of those to come and be kept there are a Poisson number, whose
     amounts spread around the day's true mean as the amounts on the books spread around theirs.
     """
     rng = np.random.default_rng([seed, origin.toordinal()])
     days, books, new = _known_and_to_come(out, origin, on_the_books)
+    days = min(days, horizon)
+    books, new = (rows[rows["day"] < days] for rows in (books, new))
     total = np.zeros((samples, days))
     kept = rng.random((samples, len(books))) < books["kept"].to_numpy()
     sample, booking = np.nonzero(kept)
