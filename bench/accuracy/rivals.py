@@ -48,7 +48,8 @@ def _demand(tables: Tables, cutoff: datetime, evaluation: Evaluation) -> float:
         training, asked = DemandPredictor.training_set(tables, moment), DemandPredictor.inputs(tables, moment)
         learner = DemandPredictor()  # for its columns only
         learner.categories = {name: sorted(training[name].dropna().unique()) for name in CATEGORIES}
-        plain = lightgbm.LGBMRegressor(**QUIET).fit(_numbers(learner, training), training["bookings"])
+        plain = lightgbm.LGBMRegressor(**QUIET)
+        plain.fit(_numbers(learner, training), training["bookings"], sample_weight=training["weight"])
         expected = pd.Series(plain.predict(_numbers(learner, asked))).groupby(asked["property_id"].to_numpy()).sum()
         squares.append((rows["actual"] - rows["property_id"].map(expected).fillna(0.0)) ** 2)
     return float(np.sqrt(pd.concat(squares).mean()))
