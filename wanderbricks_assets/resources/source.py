@@ -58,8 +58,8 @@ class FilesSource(dg.ConfigurableResource):
             return contract.conform(ibis.memtable(contract.empty())).mutate(day=ibis.null("date"))
         rows = _scan(files, hive_partitioning=True)
         day = rows["date"].cast("date") if in_folders else ibis.null("date")
-        rows = rows.filter(rows[contract.time_column].isnull()).mutate(day=day)
-        return rows.select(*contract.schema.names, "day").cast(dict(contract.schema.items()))
+        rows = _conform(contract, files[0], rows, day=day)
+        return rows.filter(rows[contract.time_column].isnull())
 
     def require(self) -> None:
         """Raise SourceError, naming them all, when required tables are missing."""
@@ -105,7 +105,8 @@ def _scan(files: list[Path], hive_partitioning: bool = False) -> Table:
     return duckdb_engine().read_parquet(files, hive_partitioning=hive_partitioning)
 
 
-def _conform(contract: Contract, file: Path, rows: Table) -> Table:
+def _conform(contract: Contract, file: Path, rows: Table, **more: "ibis.Value") -> Table:
+    """The rows in the columns and types of the contract, and `more` columns."""
     for column in contract.columns:
         if column.name not in rows.columns:
             raise SourceError(
@@ -114,7 +115,7 @@ def _conform(contract: Contract, file: Path, rows: Table) -> Table:
             )
     for name, wanted in contract.schema.items():
         _check_type(file, rows, name, wanted)
-    return contract.conform(rows)
+    return rows.select(*contract.schema.names, **more).cast(dict(contract.schema.items()))
 
 
 def _check_type(file: Path, rows: Table, name: str, wanted: "dt.DataType") -> None:
