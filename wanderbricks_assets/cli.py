@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -214,13 +213,11 @@ def _materialize(settings: Settings, moment: datetime) -> int:
 
     console.print(f"Materializing up to {moment:%Y-%m-%d %H:%M} UTC from {settings.source_folder}")
     running = settings.home / "running"
-    with dg.DagsterInstance.get() as instance, sign_of_life(running) as process, ThreadPoolExecutor(1) as background:
+    with dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
         for orphan in close_orphans(instance, running):
             console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
-        # Importing MLflow and making its database takes seconds, in which the first tables are made.
-        closing = background.submit(close_training_runs, instance, defs.resources["registry"])
         outcome = catch_up(defs, instance, moment, show, {PROCESS: process})
-        closing.result()
+        close_training_runs(instance, defs.resources["registry"])
     console.print(
         f"{len(outcome.materialized)} assets in {outcome.runs} runs, {time.monotonic() - began:.0f} s"
         if outcome.runs
