@@ -84,12 +84,11 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
                 "version": version,
                 "cutoff": str(cutoff),
                 "training_rows": len(training),
-                **_numbers(
-                    {target.metric: evaluation.metric.value, "baseline": evaluation.baseline, **evaluation.metrics}
-                ),
+                **_numbers({target.metric: evaluation.metric.value, "baseline": evaluation.baseline}),
                 "picture": picture(model.figure(evaluation)),
                 "model_card": dg.MetadataValue.md(model_card(fitted, training, evaluation, cutoff)),
                 **_links(run, registry),
+                **_numbers(evaluation.metrics),
             }
         )
 
