@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bench.accuracy.rivals import RIVALS
-from wanderbricks_assets.floors import floor
+from wanderbricks_assets.floors import expected_customer_value, floor
 from wanderbricks_assets.models.all import MODELS
-from wanderbricks_assets.models.model import CannotLearn
+from wanderbricks_assets.models.customer_evaluation import gini
+from wanderbricks_assets.models.model import CannotLearn, Evaluation
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
@@ -60,6 +61,20 @@ def _measured(name: str, home: Path) -> Iterator[list[str]]:
         "" if best is None else f"{best:.4g}",
         "" if best is None else f"{metric.value / best:.2f}",
     ]
+    if name == "customer_ltv":
+        yield _ranking(home, evaluation, None if best is None else Path(source.folder))
+
+
+def _ranking(home: Path, evaluation: Evaluation, truth: Path | None) -> list[str]:
+    """The normalized Gini of the customers' order; of the true expected values where they are known."""
+    own, naive, rival = (evaluation.metrics[f"gini_normalized{of}"] for of in ("", "_baseline", "_bg_nbd"))
+    cells = ["customer_ltv, Gini", home.name, f"{own:.4g}", "", f"{naive:.4g}", f"{rival:.4g} (BG/NBD)"]
+    if truth is None:
+        return [*cells, "", ""]
+    both = evaluation.rows.merge(expected_customer_value(truth, evaluation.rows.origin.iloc[0]), on="user_id")
+    actual = both.actual.to_numpy()
+    best = gini(actual, both.expected_revenue_12m.to_numpy()) / gini(actual, actual)
+    return [*cells, f"{best:.4g}", f"{own / best:.2f}"]
 
 
 def _last_monday(lake: Lake) -> datetime:
