@@ -25,7 +25,9 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
 app = typer.Typer(
     help="Machine learning for a vacation-rental marketplace, as Dagster assets.\n\n"
     "Start with `wanderbricks up`: it simulates a marketplace, materializes every asset and opens the Dagster UI. "
-    "Every option can also be set as WANDERBRICKS_<OPTION>.",
+    "Every option can also be set as WANDERBRICKS_<COMMAND>_<OPTION>, as WANDERBRICKS_SIMULATE_SCALE; for all commands "
+    "alike WANDERBRICKS_HOME, _SOURCE and _START say what an installation is, and WANDERBRICKS_SEED seeds training.",
+    context_settings={"auto_envvar_prefix": "WANDERBRICKS"},
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
@@ -37,6 +39,8 @@ Home = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
 COULD_NOT_RUN, GATE_FAILED = 1, 2
+# Typer's usage errors, of which this is one kind, would end with 2, which here means that a gate failed.
+typer.BadParameter.__base__.exit_code = COULD_NOT_RUN
 
 
 @app.command()
@@ -69,7 +73,11 @@ def simulate(
         summary = run_simulator(
             folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile, progress=show
         )
-    console.print(f"{summary}\n{folder} holds the marketplace ({time.monotonic() - began:.0f} s)")
+    for name, rows in summary.rows.items():
+        console.print(f"{rows:>12,} {name}")
+    console.print(
+        f"{folder} holds the marketplace up to {summary.until:%Y-%m-%d %H:%M} UTC ({time.monotonic() - began:.0f} s)"
+    )
 
 
 @app.command()
@@ -121,7 +129,7 @@ def scoreboard(home: Home = None, as_json: AsJson = False) -> None:
 @app.command()
 def backtest(
     model: Annotated[str, typer.Argument(help="Name of the model, as `revenue_forecaster`.")],
-    origins: Annotated[int, typer.Option(help="How many past origins to fit and evaluate at.")] = 6,
+    origins: Annotated[int, typer.Option(min=1, help="How many past origins to fit and evaluate at.")] = 6,
     first: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First origin.")] = None,
     every: Annotated[str, typer.Option(help="Distance of origins from --first on: 'month' or 'week'.")] = "month",
     home: Home = None,
@@ -149,10 +157,14 @@ def backtest(
 def up(
     home: Home = None,
     source: Annotated[Path | None, typer.Option(help="Folder of source tables; simulated when not given.")] = None,
-    scale: Annotated[float, typer.Option(help="Size of the simulated marketplace.")] = 1.0,
+    scale: Annotated[float, typer.Option(min=0.001, help="Size of the simulated marketplace.")] = 1.0,
     host: Annotated[str, typer.Option(help="Address that the servers listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the Dagster UI.", envvar="DAGSTER_PORT")] = 3000,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", envvar="MLFLOW_PORT")] = 5000,
+    port: Annotated[
+        int, typer.Option(help="Port of the Dagster UI.", envvar=["WANDERBRICKS_UP_PORT", "DAGSTER_PORT"])
+    ] = 3000,
+    mlflow_port: Annotated[
+        int, typer.Option(help="Port of the MLflow UI.", envvar=["WANDERBRICKS_UP_MLFLOW_PORT", "MLFLOW_PORT"])
+    ] = 5000,
 ) -> None:
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
     with _sentences():

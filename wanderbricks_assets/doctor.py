@@ -31,13 +31,13 @@ def examine() -> list[Finding]:
         ),
         Finding("free disk space", free > _FREE_SPACE_NEEDED, f"{free:.0f} GB", f"make {_FREE_SPACE_NEEDED} GB free"),
         *(
-            _package(name, "make .venv")
+            _package(name, "make test")
             for name in ("dagster", "dagster-webserver", "mlflow", "prophet", "xgboost", "lightgbm")
         ),
         _command("git", "git", "install git", "optional"),
-        _package("pyspark", "uv pip install -c requirements.lock -e '.[spark]'", "optional"),
+        _package("pyspark", ".venv/bin/uv pip install -c requirements.lock -e '.[spark]'", "optional"),
         _command("Java for Spark", "java", "install a JRE, e.g. Debian's default-jre-headless", "optional"),
-        _package("dagster-databricks", "uv pip install -c requirements.lock -e '.[databricks]'", "optional"),
+        _package("dagster-databricks", ".venv/bin/uv pip install -c requirements.lock -e '.[databricks]'", "optional"),
         _command("Chromium for browser tests", "chromium", "install Debian's chromium", "optional"),
     ]
 

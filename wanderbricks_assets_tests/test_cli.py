@@ -16,12 +16,12 @@ SCOREBOARD_KEYS = [
 ]  # fmt: skip
 
 
-def wanderbricks(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
+def wanderbricks(*words: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDERBRICKS_", "DAGSTER_"))}
     command = [sys.executable, "-m", "wanderbricks_assets.cli", *words]
     if words[0] != "doctor" and "--help" not in words:
         command += ["--home", str(home)]
-    return subprocess.run(command, env=clean, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, env=clean | settings, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,19 @@ def test_a_day_that_has_not_come_or_lies_before_the_start_is_refused(small_sourc
         words = ("--source", str(small_source), "--start", "2024-01-01", "--as-of", as_of)
         refused = wanderbricks("run", *words, home=tmp_path / "home")
         assert (refused.returncode, sentence in refused.stdout) == (1, True)
+
+
+def test_a_wrong_option_ends_with_1_as_2_means_that_a_gate_failed(tmp_path):
+    refused = wanderbricks("run", "--as-of", "yesterday", home=tmp_path / "home")
+    assert refused.returncode == 1
+    assert "Invalid value for '--as-of'" in refused.stderr
+
+
+def test_every_option_can_be_set_in_the_environment(tmp_path):
+    given = {"WANDERBRICKS_SIMULATE_PROFILE": "bazaar", "WANDERBRICKS_SIMULATE_OUT": str(tmp_path / "source")}
+    refused = wanderbricks("simulate", home=tmp_path / "home", **given)
+    assert refused.returncode == 1
+    assert "profile must be one of marketplace" in refused.stdout
 
 
 def test_a_broken_table_stops_before_training_and_the_next_run_makes_good(small_source, tmp_path):

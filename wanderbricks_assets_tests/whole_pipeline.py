@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import ibis
 import pandas as pd
 
+from wanderbricks_assets.automation.catch_up import oldest_booking_touched
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.features.engagement_features import engagement_features
 from wanderbricks_assets.features.property_features import property_features
@@ -83,14 +84,9 @@ def compute(name: str, lake: Lake, source: FilesSource, window: Window) -> None:
 
 
 def days_of_bookings_touched(lake: Lake, source: FilesSource, window: Window) -> Window:
-    """From the first to the last day on which a booking was made that was changed or paid in a window."""
-    history = lake.read("fact_booking_history")
-    touched = history.filter(window.contains(history.known_at)).select("booking_id")
-    touched = touched.union(source.read("payments", window).select("booking_id"))
-    made = history.semi_join(touched, "booking_id")
-    days = made.aggregate(first=made.created_at.min(), last=made.created_at.max()).to_pyarrow().to_pylist()[0]
-    first = max(days["first"].date(), settings().first_day)
-    return Window.of_days(first, max(days["last"].date(), first), opens=first == settings().first_day)
+    """From the day on which the oldest booking was made that was changed or paid in a window to the window's end."""
+    first = max(oldest_booking_touched(lake, source, window), settings().first_day)
+    return Window.of_days(first, window.last_day, opens=first == settings().first_day)
 
 
 def rows_of(lake: Lake, name: str, window: Window | None = None) -> pd.DataFrame:

@@ -64,7 +64,7 @@ def study(folder: Path, work: str) -> dict[str, object]:
         evaluation = PricingOptimizer.evaluate(tables_until(PricingOptimizer.reads, lake, source, cutoff), cutoff)
     except CannotLearn as reason:
         return {"source": folder.name, "declined": str(reason)}
-    lift, true = evaluation.metric, floor(PricingOptimizer.name, evaluation, lake, source)
+    lift, true = evaluation.metric, floor(PricingOptimizer.name, evaluation.rows, lake, source)
     greatest = greatest_lift(evaluation.rows, folder)
     return {
         "source": folder.name,

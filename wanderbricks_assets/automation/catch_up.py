@@ -21,6 +21,7 @@ from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.partitions import ended, window_of
 from wanderbricks_assets.predictions.assets import TARGET_OF
 from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.window import Window
 
 # A gate that a version missed, and the promotion that says so: results, not faults.
@@ -107,7 +108,11 @@ def _of_gold_and_features(defs: dg.Definitions, instance: dg.DagsterInstance, mo
     yield Planned(GOLD_AND_FEATURES.name, (*without_days, *at_once), first, last)
     if detail not in at_once:
         yield Planned(
-            GOLD_AND_FEATURES.name, (detail,), first, last, partial(_with_bookings_changed, defs.resources["lake"])
+            GOLD_AND_FEATURES.name,
+            (detail,),
+            first,
+            last,
+            partial(_with_bookings_touched, defs.resources["lake"], defs.resources["source"]),
         )
 
 
@@ -287,11 +292,17 @@ def _with_champion(registry: ModelRegistry, planned: Planned) -> Planned:
     return replace(planned, assets=assets)
 
 
-def _with_bookings_changed(lake: Lake, planned: Planned) -> Planned:
-    """From the day on which the oldest booking was made that changed in these days."""
+def _with_bookings_touched(lake: Lake, source: FilesSource, planned: Planned) -> Planned:
     days = Window.of_days(date.fromisoformat(planned.first), date.fromisoformat(planned.last))
-    oldest = lake.read("fact_booking_history", days).created_at.min().to_pyarrow().as_py()
-    if oldest is None:
-        return planned
+    oldest = oldest_booking_touched(lake, source, days)
     begin = GOLD_AND_FEATURES.partitions_def.get_first_partition_key()
-    return replace(planned, first=max(begin, oldest.date().isoformat()))
+    return replace(planned, first=max(begin, oldest.isoformat())) if oldest else planned
+
+
+def oldest_booking_touched(lake: Lake, source: FilesSource, days: Window) -> date | None:
+    """The day on which the oldest booking was made that changed, or was paid or refunded, in these days."""
+    history = lake.read("fact_booking_history")
+    changed = history.filter(days.contains(history.known_at)).select("created_at")
+    paid = history.semi_join(source.read("payments", days), "booking_id").select("created_at")
+    oldest = changed.union(paid).created_at.min().to_pyarrow().as_py()
+    return oldest.date() if oldest else None

@@ -100,9 +100,15 @@ def _touches(folder_name: str, window: Window) -> bool:
 
 
 def _scan(files: list[Path], hive_partitioning: bool = False) -> Table:
-    if files[0].suffix == ".csv":
-        return duckdb_engine().read_csv(files[0])
-    return duckdb_engine().read_parquet(files, hive_partitioning=hive_partitioning)
+    from duckdb import Error
+
+    try:
+        if files[0].suffix == ".csv":
+            return duckdb_engine().read_csv(files[0])
+        return duckdb_engine().read_parquet(files, hive_partitioning=hive_partitioning)
+    except Error as error:
+        what = str(error).splitlines()[0]
+        raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {what}") from error
 
 
 def _conform(contract: Contract, file: Path, rows: Table, **more: "ibis.Value") -> Table:

@@ -200,3 +200,9 @@ def test_tables_until_a_moment_hold_only_what_came_before_it(tmp_path: Path):
     tables = tables_until(names, lake, source_of(tmp_path), at("2024-01-01 10:00"))
     assert list(tables) == list(names)
     assert tables["page_views"].view_id.to_pyarrow().to_pylist() == [1]
+
+
+def test_a_file_that_is_no_parquet_is_named_without_the_engine_s_own_query(tmp_path):
+    (tmp_path / "users.parquet").touch()
+    with pytest.raises(SourceError, match=r"users\.parquet \(of 1 files\) cannot be read: [^\n]+$"):
+        FilesSource(folder=str(tmp_path)).read("users")
