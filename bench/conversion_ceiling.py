@@ -28,6 +28,7 @@ from wanderbricks_assets.models.conversion_features import (
     LABEL_SPAN,
     LOOK_BACK,
     believed_views,
+    is_converted,
     view_features,
 )
 from wanderbricks_assets.models.conversion_predictor import TEST_USERS, TRAINING_SPAN, ConversionPredictor
@@ -105,17 +106,8 @@ def hidden(scale: float, seed: int) -> None:
     views = read["page_views"].drop_duplicates("view_id").merge(read[f"_truth/{table.__name__}"], on="view_id")
     # The first two months fill the marketplace; the last days have no whole label.
     views = views[(views["timestamp"] >= "2026-05-01") & (views["timestamp"] < "2026-11-14")].sort_values("timestamp")
-    booked = read["bookings"][["user_id", "property_id", "created_at"]].sort_values("created_at")
-    both = pd.merge_asof(
-        views,
-        booked,
-        left_on="timestamp",
-        right_on="created_at",
-        by=["user_id", "property_id"],
-        direction="forward",
-        tolerance=LABEL_SPAN,
-    )
-    actual = both["created_at"].notna()
+    booked = read["bookings"].rename(columns={"created_at": "booked_at"}).sort_values("booked_at")
+    actual = is_converted(views.rename(columns={"timestamp": "viewed_at"}), booked)
 
     def auc(name: str, utility: pd.Series, total: pd.Series, dreams: np.ndarray) -> None:
         """Of the mean over whether the visitor dreams; utility and total are of one who does not."""
@@ -124,16 +116,16 @@ def hidden(scale: float, seed: int) -> None:
         score = (1 - dreams) * weight / (1 + total) + dreams * weight * effect / (1 + total * effect)
         print(f"AUC of who knows {name:55} {roc_auc_score(actual, score):.4f}")
 
-    awake = both["utility"] - calibration.DREAMER * both["dreams"]
-    total = both["total"] * np.exp(-calibration.DREAMER * both["dreams"])
-    share, came_from = calibration.DREAMER_SHARE, both["came_from"].to_numpy()
+    awake = views["utility"] - calibration.DREAMER * views["dreams"]
+    total = views["total"] * np.exp(-calibration.DREAMER * views["dreams"])
+    share, came_from = calibration.DREAMER_SHARE, views["came_from"].to_numpy()
     dreaming = share * calibration.REFERRER_DREAMER[came_from]
     dreaming = dreaming / (dreaming + (1 - share) * calibration.REFERRER_PLANNER[came_from])
-    print(f"{len(both):,} views, {actual.mean():.1%} booked")
-    auc("everything", awake, total, both["dreams"].to_numpy(float))
+    print(f"{len(views):,} views, {actual.mean():.1%} booked")
+    auc("everything", awake, total, views["dreams"].to_numpy(float))
     auc("all but whether the visitor only dreams", awake, total, dreaming)
     # Intent, how soon and in which season the stay is: replaced by what device and referrer say.
-    secret = both["base"] - calibration.DREAMER * both["dreams"] - calibration.REFERRER_EFFECT[came_from]
+    secret = views["base"] - calibration.DREAMER * views["dreams"] - calibration.REFERRER_EFFECT[came_from]
     secret -= calibration.ATTRACTION
     auc("of the visitor only budget, taste, party and all offers", awake - secret, total * np.exp(-secret), dreaming)
 

@@ -56,7 +56,7 @@ def _demand(tables: Tables, cutoff: datetime, evaluation: Evaluation) -> float:
 
 
 def _numbers(learner: DemandPredictor, rows: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(learner._matrix(rows), columns=FEATURES)
+    return pd.DataFrame(learner.matrix(rows), columns=FEATURES)
 
 
 RIVALS: dict[str, tuple[str, Callable[[Tables, datetime, Evaluation], float]]] = {

@@ -54,15 +54,15 @@ class Contract:
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
-    def conform(self, rows: Table) -> Table:
-        """The rows with exactly this contract's columns, in its order and types.
+    def conform(self, rows: Table, **more: ibis.Value) -> Table:
+        """The rows with exactly this contract's columns, in its order and types, and `more` columns.
 
         Raises ValueError when a column is missing: a transform that forgets a column must not write nulls in silence.
         """
         missing = [column.name for column in self.columns if column.name not in rows.columns]
         if missing:
             raise ValueError(f"{self.name}: columns {missing} are missing (found: {', '.join(rows.columns)})")
-        return rows.select(self.schema.names).cast(dict(self.schema.items()))
+        return rows.select(*self.schema.names, **more).cast(dict(self.schema.items()))
 
     def empty(self) -> pa.Table:
         return self.arrow_schema.empty_table()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wanderbricks_assets.gold.as_known import cancelled, versions
+from wanderbricks_assets.gold.as_known import bookings_made, cancelled, versions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.exact import exact
 from wanderbricks_assets.lazy import Table, ibis
@@ -28,7 +28,7 @@ def property_features(
     """One row per listing and day of the window on which it was listed."""
     listings = _listings(dim_property, dim_destination, days)
     happened = _summed(
-        _bookings_made(fact_booking_history, days),
+        _bookings_per_day(fact_booking_history, days),
         _nights_sold(fact_booking_history, days),
         _ratings(reviews, listings, days),
         _photos(property_images, listings, days),
@@ -67,8 +67,8 @@ def _listings(dim_property: Table, dim_destination: Table, days: Window) -> Tabl
     return rows.left_join(places, "destination_id").drop("destination_id_right")
 
 
-def _bookings_made(history: Table, days: Window) -> Table:
-    made = history.filter(history.known_at == history.created_at)
+def _bookings_per_day(history: Table, days: Window) -> Table:
+    made = bookings_made(history)
     made = made.mutate(day=made.created_at.date())
     made = made.filter(days.back(days=31).contains(made.day))
     daily = made.group_by("property_id", "day").agg(made=made.count())

@@ -27,5 +27,11 @@ def bookings_as_known(history: Table, moment: datetime) -> Table:
     return rows.filter(rows.known_until.isnull()).drop("known_until")
 
 
+def bookings_made(history: Table, before: datetime | None = None) -> Table:
+    """One row per booking, in the state in which it was made; only those made before a moment, if one is given."""
+    made = history.filter(history.known_at == history.created_at)
+    return made if before is None else made.filter(made.created_at < before)
+
+
 def cancelled(bookings: Table) -> ibis.ir.BooleanValue:
     return bookings.status == "cancelled"

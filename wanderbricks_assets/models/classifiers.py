@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from wanderbricks_assets.lazy import np
+from wanderbricks_assets.models.one_thread import one_thread
 
 
 class Classifier(Protocol):
@@ -43,9 +44,9 @@ class Logistic:
     intercept: float
 
     @classmethod
+    @one_thread
     def fit(cls, x: np.ndarray, y: np.ndarray, seed: int) -> Self:
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
 
         known = ~np.isnan(x)
         count = np.maximum(known.sum(axis=0), 1)
@@ -53,9 +54,7 @@ class Logistic:
         scale = np.sqrt((np.where(known, x - mean, 0.0) ** 2).sum(axis=0) / count)
         scale = np.where(scale > 0, scale, 1.0)
         z = np.where(known, (x - mean) / scale, 0.0)
-        # One thread: sums come out the same on a machine of any size, and idle threads do not wait for each other.
-        with threadpool_limits(1):
-            fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(z, y)
+        fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(z, y)
         return cls(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
 
     def logit(self, x: np.ndarray) -> np.ndarray:
@@ -144,12 +143,11 @@ class Calibrated:
     intercept: float
 
     @classmethod
+    @one_thread
     def on(cls, classifier: Classifier, x: np.ndarray, y: np.ndarray) -> Self:
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):
-            platt = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(classifier.logit(x)[:, None], y)
+        platt = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(classifier.logit(x)[:, None], y)
         return cls(classifier, float(platt.coef_[0, 0]), float(platt.intercept_[0]))
 
     def logit(self, x: np.ndarray) -> np.ndarray:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from wanderbricks_assets.gold.as_known import bookings_made
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_draws, bootstrap_interval
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, log_loss
-from wanderbricks_assets.models.model import SLICE_COLUMNS, Calibration, Evaluation, Tables
+from wanderbricks_assets.models.frames import sliced
+from wanderbricks_assets.models.model import Calibration, Evaluation, Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 BINS = 10
 LARGEST_ERROR = 0.01  # expected calibration error that the mission accepts
 USER_GROUPS = 10  # per week: the units in which versions are compared
-SLICES = {"device_type": "device", "home_country": "country of the user", "property_type": "property type"}
+SLICES = {"device": "device_type", "country of the user": "home_country", "property type": "property_type"}
 FEWEST_IN_SLICE = 30  # conversions, and other views: an AUC of fewer has a standard error above 0.05 (Hanley 1982)
 
 
@@ -62,38 +64,24 @@ def measured(rows: pd.DataFrame, seed: int) -> Evaluation:
         rows=rows,
         losses=pd.Series(loss, index=pd.Index(unit, name="unit")).groupby(level=0).mean().rename("loss"),
         metrics={name: float(value) for name, value in metrics.items()},
-        slices=slices(rows)[SLICE_COLUMNS],
+        slices=slices(rows),
     )
 
 
 def slices(rows: pd.DataFrame) -> pd.DataFrame:
-    """How the evaluated views fare by part of the market, the worst first: slice, value, rows, metric (AUC-ROC), the
-    rate that booked, the mean stated probability (`predicted`) and by how much they differ (`calibration_error`).
+    """SLICE_COLUMNS, worst first: the AUC-ROC by part of the market.
 
     Parts with fewer than FEWEST_IN_SLICE conversions or other views are left out: their AUC would be chance.
     """
     from sklearn.metrics import roc_auc_score
 
-    found = []
-    for column, name in SLICES.items():
-        for value, part in rows.groupby(column):
-            converted = int(part["actual"].sum())
-            if min(converted, len(part) - converted) < FEWEST_IN_SLICE:
-                continue
-            rate, predicted = part["actual"].mean(), part["predicted"].mean()
-            found.append(
-                {
-                    "slice": name,
-                    "value": value,
-                    "rows": len(part),
-                    "metric": roc_auc_score(part["actual"], part["predicted"]),
-                    "rate": rate,
-                    "predicted": predicted,
-                    "calibration_error": abs(predicted - rate),
-                }
-            )
-    columns = ["slice", "value", "rows", "metric", "rate", "predicted", "calibration_error"]
-    return pd.DataFrame(found, columns=columns).sort_values("metric", ignore_index=True)
+    def auc(part: pd.DataFrame) -> float:
+        converted = int(part["actual"].sum())
+        if min(converted, len(part) - converted) < FEWEST_IN_SLICE:
+            return np.nan
+        return roc_auc_score(part["actual"], part["predicted"])
+
+    return sliced(rows, SLICES, auc, "least")
 
 
 def weighted_auc(actual: np.ndarray, score: np.ndarray) -> Callable[[np.ndarray], float]:
@@ -145,10 +133,8 @@ def past_conversion(tables: Tables, start: datetime, end: datetime, property_id:
     are midnights."""
     daily = tables["fact_property_engagement"]
     daily = daily.filter((daily.engagement_date >= start.date()) & (daily.engagement_date < end.date()))
-    history = tables["fact_booking_history"]
-    made = history.filter(
-        (history.known_at == history.created_at) & (history.created_at >= start) & (history.created_at < end)
-    )
+    made = bookings_made(tables["fact_booking_history"], end)
+    made = made.filter(made.created_at >= start)
     viewed = daily.group_by("property_id").agg(views=daily.view_count.sum()).to_pandas()
     booked = made.group_by("property_id").agg(bookings=made.count()).to_pandas()
     viewed, booked = viewed.set_index("property_id")["views"], booked.set_index("property_id")["bookings"]

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES, USER_FEATURES
 from wanderbricks_assets.features.past import Past, in_memory, known_at, taken
+from wanderbricks_assets.gold.as_known import bookings_made
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import Tables
@@ -157,17 +158,24 @@ def with_label(frame: pd.DataFrame, fact_booking_history: Table, views: Table, c
 
     The views must end that long before the cutoff, so that every label is known.
     """
-    booked = _bookings(fact_booking_history, views, cutoff)
+    return frame.assign(**{LABEL: is_converted(frame, _bookings(fact_booking_history, views, cutoff))})
+
+
+def is_converted(views: pd.DataFrame, bookings: pd.DataFrame) -> np.ndarray:
+    """[views] 1 where the user booked the property within LABEL_SPAN after the view, and 0 where not.
+
+    views: user_id, property_id, viewed_at; bookings: user_id, property_id, booked_at; both in the order of time.
+    """
     after = pd.merge_asof(
-        frame[KEYS],
-        booked,
+        views[["user_id", "property_id", "viewed_at"]],
+        bookings[["user_id", "property_id", "booked_at"]],
         left_on="viewed_at",
         right_on="booked_at",
         by=["user_id", "property_id"],
         direction="forward",
         tolerance=LABEL_SPAN,
     )
-    return frame.assign(**{LABEL: after["booked_at"].notna().to_numpy("int64")})
+    return after["booked_at"].notna().to_numpy("int64")
 
 
 def _search(frame: pd.DataFrame) -> pd.DataFrame:
@@ -239,7 +247,7 @@ class _Visits:
         # By place and kind there are far fewer rows to look through.
         of_kinds = daily.join(places, on="property_id").groupby(["destination", "kind", "at"], dropna=False)
         self.of_kinds = of_kinds[["view_count", "unique_user_views"]].sum().reset_index()
-        made = history.filter((history.known_at == history.created_at) & (history.created_at < end))
+        made = bookings_made(history, end)
         made = in_memory(made.select("property_id", "user_id", made_at=made.created_at))
         self.made = made.assign(at=made["made_at"].dt.normalize()).join(places, on="property_id")
         self.places, self.end = places, end
@@ -294,8 +302,7 @@ def _drawn(hits: np.ndarray, tries: np.ndarray, general: np.ndarray, prior: int 
 
 def _bookings(history: Table, views: Table, moment: datetime) -> pd.DataFrame:
     """[user_id, property_id, booked_at] of the viewing users' bookings made before the moment, in the order of time."""
-    made = history.filter((history.known_at == history.created_at) & (history.created_at < moment))
-    made = made.semi_join(views, ["user_id", "property_id"])
+    made = bookings_made(history, moment).semi_join(views, ["user_id", "property_id"])
     frame = made.select("user_id", "property_id", booked_at="created_at").distinct().to_pandas()
     return frame.sort_values(["booked_at", "user_id", "property_id"], ignore_index=True)
 

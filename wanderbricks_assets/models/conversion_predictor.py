@@ -177,7 +177,7 @@ class ConversionPredictor(Model):
         _check_labels(test, tables, (start, end), cutoff)
         x = model.matrix(test)
         probability, lower, upper = model.probability(x)
-        rows = test[[*KEYS, *SLICES]].assign(
+        rows = test[[*KEYS, *SLICES.values()]].assign(
             actual=test[LABEL],
             predicted=probability,
             lower=lower,

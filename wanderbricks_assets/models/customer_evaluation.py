@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.customer_actions import SEGMENTS
+from wanderbricks_assets.models.frames import sliced
 from wanderbricks_assets.models.model import Calibration, Evaluation
 
 if TYPE_CHECKING:
@@ -95,15 +96,14 @@ def decile_mape(actual: np.ndarray, predicted: np.ndarray, weight: np.ndarray | 
 
 
 def slices(rows: pd.DataFrame) -> pd.DataFrame:
-    """Where the values are off: slice, value, rows and metric, |predicted / spent - 1| of the slice's total, by country
-    and segment, worst first. A total, as the tenths of a small slice may have spent nothing."""
-    found = []
-    for column in ("country", "segment"):
-        sums = rows.groupby(column)[["actual", "predicted"]].sum()
-        error = (sums["predicted"] / sums["actual"].where(sums["actual"] > 0) - 1).abs().fillna(np.inf)
-        count = rows.groupby(column).size()
-        found.append(pd.DataFrame({"slice": column, "value": sums.index, "rows": count.to_numpy(), "metric": error}))
-    return pd.concat(found).sort_values("metric", ascending=False, kind="stable", ignore_index=True)
+    """SLICE_COLUMNS, worst first: |predicted / spent - 1| of the total by country and segment; infinite where nothing
+    was spent. A total, as the tenths of a small slice may have spent nothing."""
+
+    def error(part: pd.DataFrame) -> float:
+        spent = part["actual"].sum()
+        return abs(part["predicted"].sum() / spent - 1) if spent > 0 else np.inf
+
+    return sliced(rows, {"country": "country", "segment": "segment"}, error, "greatest")
 
 
 def gini(actual: np.ndarray, score: np.ndarray) -> float:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from wanderbricks_assets.contracts.features import USER_FEATURES
 from wanderbricks_assets.features.point_in_time import as_of
-from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled
+from wanderbricks_assets.gold.as_known import bookings_as_known, bookings_made, cancelled
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import CannotLearn, Tables
@@ -127,7 +127,7 @@ def purchases(tables: Tables, moment: datetime, user_id: pd.Series) -> pd.DataFr
 def check_history(tables: Tables, cutoff: datetime, moment: datetime) -> None:
     """Raise CannotLearn where nobody came back, or where bookings begin too late to know the customers of `moment`."""
     history = tables["fact_booking_history"]
-    made = history.filter((history.known_at == history.created_at) & (history.created_at < cutoff))
+    made = bookings_made(history, cutoff)
     found = made.aggregate(bookings=made.count(), users=made.user_id.nunique(), first=made.created_at.min())
     found = found.to_pandas().iloc[0]
     if found.bookings == found.users:
@@ -149,7 +149,7 @@ def _activity(tables: Tables, moment: datetime, user_id: pd.Series) -> pd.DataFr
     """
     views, history = tables["page_views"], tables["fact_booking_history"]
     seen = views.filter((views.timestamp >= moment - LOOK_BACK) & (views.timestamp < moment) & views.user_id.notnull())
-    made = history.filter((history.known_at == history.created_at) & (history.created_at < moment))
+    made = bookings_made(history, moment)
     made = made.filter(made.created_at >= moment - LOOK_BACK)
     days = seen.select("user_id", day=seen.timestamp.date()).union(made.select("user_id", day=made.created_at.date()))
     yesterday = (moment - timedelta(days=1)).date()  # 0 days ago, as in days_since_last_booking

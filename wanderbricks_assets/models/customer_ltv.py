@@ -108,7 +108,7 @@ class CustomerLtv(Model):
 
     def expected(self, inputs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """[rows] the probability of a booking that holds, and the expected value of all of them."""
-        x = self._matrix(inputs)
+        x = self.matrix(inputs)
         probability = self.booking.predict(x)
         return probability, probability * self.value.predict(x) * inputs["level"].to_numpy()
 
@@ -179,12 +179,12 @@ class CustomerLtv(Model):
         return deciles_and_lorenz(evaluation)
 
     def _fit_parts(self, training: pd.DataFrame) -> None:
-        x, value = self._matrix(training), (training[LABEL] / training["level"]).to_numpy()
+        x, value = self.matrix(training), (training[LABEL] / training["level"]).to_numpy()
         books, linear = value > 0, len(LINEAR)
         self.booking = LinearAndTrees.fit(x, books, linear, "binary:logistic", self.seed)
         self.value = LinearAndTrees.fit(x[books], value[books], linear, "reg:gamma", self.seed)
 
-    def _matrix(self, frame: pd.DataFrame) -> np.ndarray:
+    def matrix(self, frame: pd.DataFrame) -> np.ndarray:
         """[rows, columns] of float64, those of LINEAR first."""
         countries = {name: frame["country"] == name for name in self.countries}
         return pd.concat([frame[NUMBERS], pd.DataFrame(countries, index=frame.index)], axis=1).to_numpy("float64")

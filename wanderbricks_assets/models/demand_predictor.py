@@ -92,14 +92,14 @@ class DemandPredictor(Model):
             return {}
         return {
             library: poisson_deviance(
-                _to_come(after), self._boost(library, before).mean(self._matrix(after)), after.weight
+                _to_come(after), self._boost(library, before).mean(self.matrix(after)), after.weight
             )
             for library in COUNT_BOOSTERS
         }
 
     def _boost(self, library: str, rows: pd.DataFrame) -> CountBooster:
         return COUNT_BOOSTERS[library].fit(
-            self._matrix(rows), _to_come(rows), rows["weight"], categories=CATEGORIES, falling=PRICES, seed=self.seed
+            self.matrix(rows), _to_come(rows), rows["weight"], categories=CATEGORIES, falling=PRICES, seed=self.seed
         )
 
     @classmethod
@@ -111,7 +111,7 @@ class DemandPredictor(Model):
         return rows.drop(columns=["bookings", "weight"])
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        to_come = self.booster.mean(self._matrix(inputs))
+        to_come = self.booster.mean(self.matrix(inputs))
         return pd.DataFrame(
             {
                 "property_id": inputs["property_id"].to_numpy(),
@@ -149,7 +149,12 @@ class DemandPredictor(Model):
                 "mean_bookings": float(month["actual"].mean()),
                 "total_ratio": float(month["predicted"].sum() / month["actual"].sum()),
             },
-            slices=sliced(squared, {kind: month[kind] for kind in ("destination", "property_type")}, np.sqrt),
+            slices=sliced(
+                month.assign(squared=squared),
+                {"destination": "destination", "property_type": "property_type"},
+                lambda part: np.sqrt(part["squared"].mean()),
+                "greatest",
+            ),
         )
 
     @classmethod
@@ -208,7 +213,7 @@ class DemandPredictor(Model):
         right.set(title="RMSE of bookings in 30 days; target in red")
         return figure
 
-    def _matrix(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def matrix(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Numbers for the trees; a category never seen in training is missing."""
         codes = {
             name: pd.Series(pd.Categorical(rows[name], categories=values).codes, rows.index).astype(float)

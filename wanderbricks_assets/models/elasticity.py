@@ -13,9 +13,8 @@ al. 2018, Econometrics Journal 21: orthogonal scores, cross-fitting). Zeros need
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
 
 from wanderbricks_assets.lazy import np, pd
@@ -48,19 +47,6 @@ _SHARED = {
     "num_threads": 1,  # on so few rows a second thread mostly waits
 }
 TREES = 20
-
-
-def one_thread(method: Callable) -> Callable:
-    """Matrices this small are slower on many threads, and their last bits would differ by the number of cores."""
-
-    @wraps(method)
-    def limited(*args, **kwargs):
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
-            return method(*args, **kwargs)
-
-    return limited
 
 
 def demand_model(rows: pd.DataFrame, rate: np.ndarray, seed: int):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 from wanderbricks_assets.lazy import Table, pd
 from wanderbricks_assets.models.model import SLICE_COLUMNS
@@ -14,14 +15,19 @@ def frame(rows: Table, *order: str) -> pd.DataFrame:
 
 
 def sliced(
-    losses: pd.Series, kinds: dict[str, pd.Series], metric: Callable[[float], float] = lambda mean: mean
+    rows: pd.DataFrame,
+    kinds: Mapping[str, str],
+    metric: Callable[[pd.DataFrame], float],
+    worst: Literal["least", "greatest"],
 ) -> pd.DataFrame:
-    """SLICE_COLUMNS, worst first: of each value of each kind of slice the `metric` of the mean loss of its rows.
+    """SLICE_COLUMNS, worst first: the metric of the rows with each value of a column.
 
-    losses, kinds: of the same rows in the same order; smaller losses are better.
+    kinds: what each kind of slice is called, and its column. A slice of which the metric is NaN is left out.
     """
-    found = []
-    for kind, values in kinds.items():
-        means = losses.groupby(values.to_numpy()).agg(["mean", "size"])
-        found += [(kind, str(value), int(rows), metric(mean)) for value, mean, rows in means.itertuples()]
-    return pd.DataFrame(found, columns=SLICE_COLUMNS).sort_values("metric", ascending=False, ignore_index=True)
+    found = [
+        (kind, str(value), len(part), metric(part))
+        for kind, column in kinds.items()
+        for value, part in rows.groupby(column)
+    ]
+    slices = pd.DataFrame(found, columns=SLICE_COLUMNS).dropna(subset="metric")
+    return slices.sort_values("metric", ascending=worst == "least", kind="stable", ignore_index=True)

@@ -78,7 +78,8 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
             except CannotLearn as reason:
                 registry.refuse(run, str(reason))
                 return dg.MaterializeResult(metadata={"not trained": str(reason), **_links(run, registry)})
-            version = registry.register(run, fitted, training, model.inputs(tables, cutoff), evaluation)
+            card = model_card(fitted, training, evaluation, cutoff)
+            version = registry.register(run, fitted, training, model.inputs(tables, cutoff), evaluation, card)
         return dg.MaterializeResult(
             metadata={
                 "version": version,
@@ -86,7 +87,7 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
                 "training_rows": len(training),
                 **_numbers({target.metric: evaluation.metric.value, "baseline": evaluation.baseline}),
                 "picture": picture(model.figure(evaluation)),
-                "model_card": dg.MetadataValue.md(model_card(fitted, training, evaluation, cutoff)),
+                "model_card": dg.MetadataValue.md(card),
                 **_links(run, registry),
                 **_numbers(evaluation.metrics),
             }

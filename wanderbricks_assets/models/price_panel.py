@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from functools import lru_cache
 
-from wanderbricks_assets.gold.as_known import bookings_as_known, cancelled, versions
+from wanderbricks_assets.gold.as_known import bookings_as_known, bookings_made, cancelled, versions
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.model import CannotLearn
@@ -65,7 +65,7 @@ def listed_weeks(property_features: Table, fact_booking_history: Table, end: dat
     A row is a listing and week that follows one in which it was listed: what was known when the week began, and CAME.
     """
     listed = _listed(property_features, end).order_by("property_id", "weeks_ago").to_pandas()
-    made = _bookings_made(fact_booking_history, end).to_pandas()
+    made = _bookings_per_week(fact_booking_history, end).to_pandas()
     ahead = _nights_ahead(fact_booking_history, end).to_pandas()
     key = ["property_id", "weeks_ago"]
     rows = listed.merge(made, on=key, how="left").fillna(dict.fromkeys(["bookings", *NIGHTS], 0))
@@ -98,8 +98,8 @@ def _listed(features: Table, end: date) -> Table:
     return weeks.join(last, ["property_id", "feature_date"]).drop("feature_date")
 
 
-def _bookings_made(history: Table, end: date) -> Table:
-    made = history.filter((history.known_at == history.created_at) & (history.created_at < midnight(end)))
+def _bookings_per_week(history: Table, end: date) -> Table:
+    made = bookings_made(history, midnight(end))
     day = made.created_at.date()
     arrives, leaves = (made.check_in_date - day).cast("int64"), (made.check_out_date - day).cast("int64")
     ahead = {
@@ -220,11 +220,8 @@ def _nights_sold(fact_booking_history: Table, moment: date) -> pd.DataFrame:
 
 def bookings_of_nights(fact_booking_history: Table, moment: date) -> pd.DataFrame:
     """property_id, target_date, bookings: made from `moment` on for the night, later cancelled or not."""
-    history = fact_booking_history
-    made = history.filter((history.known_at == history.created_at) & (history.nights_booked > 0))
-    made = made.filter(
-        (made.created_at >= midnight(moment)) & (made.created_at < midnight(moment + timedelta(days=DAYS)))
-    )
+    made = bookings_made(fact_booking_history, midnight(moment + timedelta(days=DAYS)))
+    made = made.filter((made.created_at >= midnight(moment)) & (made.nights_booked > 0))
     nights = made.mutate(night=ibis.range(0, made.nights_booked).unnest())
     nights = nights.mutate(target_date=add_days(nights.check_in_date, nights.night))
     nights = nights.filter(nights.target_date < ibis.date(moment + timedelta(days=DAYS)))

@@ -11,11 +11,12 @@ from wanderbricks_assets.models.elasticity import (
     Elasticities,
     growth,
     listing_rate,
-    one_thread,
     residuals,
     response,
 )
-from wanderbricks_assets.models.model import SLICE_COLUMNS, Calibration, Evaluation, Interval, Tables
+from wanderbricks_assets.models.frames import sliced
+from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
+from wanderbricks_assets.models.one_thread import one_thread
 from wanderbricks_assets.models.price_choice import arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import (
     DAYS,
@@ -273,10 +274,9 @@ def slices(rows: pd.DataFrame) -> pd.DataFrame:
         current=rows.current_price * rows.predicted,
         recommended=rows.recommended_price * rows.judged_demand,
     )
-    found = []
-    for name in ("destination", "property_type"):
-        by = rows.groupby(name).agg(rows=("current", "size"), current=("current", "sum"), new=("recommended", "sum"))
-        by = by[by.current > 0]
-        lift = by.new / by.current - 1
-        found.append(pd.DataFrame({"slice": name, "value": by.index, "rows": by.rows, "metric": lift}))
-    return pd.concat(found, ignore_index=True)[SLICE_COLUMNS].sort_values("metric", ignore_index=True)
+
+    def lift(part: pd.DataFrame) -> float:
+        current = part["current"].sum()
+        return part["recommended"].sum() / current - 1 if current > 0 else np.nan
+
+    return sliced(rows, {"destination": "destination", "property type": "property_type"}, lift, "least")

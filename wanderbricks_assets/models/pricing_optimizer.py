@@ -13,11 +13,11 @@ from wanderbricks_assets.models.elasticity import (
     Elasticities,
     demand_model,
     listing_rate,
-    one_thread,
     residuals,
     response,
 )
 from wanderbricks_assets.models.model import Evaluation, Model, Tables
+from wanderbricks_assets.models.one_thread import one_thread
 from wanderbricks_assets.models.price_choice import GuardRails, choose_prices
 from wanderbricks_assets.models.price_panel import CONTROLS, DAYS, NIGHTS, check, nights_of, weekly_panel
 from wanderbricks_assets.models.pricing_evaluation import evaluate, figure

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from wanderbricks_assets.lazy import pd
-from wanderbricks_assets.models.card import model_card
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model, Scores
 from wanderbricks_assets.targets import TARGETS, Target
 
@@ -95,9 +94,12 @@ class ModelRegistry(dg.ConfigurableResource):
         self._client.set_tag(run.info.run_id, REFUSAL, reason)
 
     def register(
-        self, run: Run, model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation
+        self, run: Run, model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation, card: str
     ) -> str:
-        """Log everything about a fitted model into the active run, register it as challenger, return the version."""
+        """Log everything about a fitted model into the active run, register it as challenger, return the version.
+
+        inputs: some rows to predict for, as an example; card: the model card, in Markdown.
+        """
         from mlflow.data.code_dataset_source import CodeDatasetSource
         from mlflow.data.meta_dataset import MetaDataset
 
@@ -115,7 +117,7 @@ class ModelRegistry(dg.ConfigurableResource):
         mlflow.log_input(dataset, context="training")
         with tempfile.TemporaryDirectory() as folder:
             self._log_evaluation(Path(folder), evaluation)
-            mlflow.log_text(model_card(model, training, evaluation, datetime.fromisoformat(cutoff)), CARD)
+            mlflow.log_text(card, CARD)
             model_folder = Path(folder) / "model"
             model_folder.mkdir()
             (model_folder / "model.json").write_text(json.dumps({"model": target.model}))
@@ -165,6 +167,11 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def scores(self, run_id: str) -> Scores:
         """The scores that a training run logged."""
+        if run_id not in self._scores:  # a run's scores never change, and gates, promotion and scoreboard all ask
+            self._scores[run_id] = self._read_scores(run_id)
+        return self._scores[run_id]
+
+    def _read_scores(self, run_id: str) -> Scores:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{_SCORES}", dst_path=place))
             summary = json.loads((folder / "summary.json").read_text())
@@ -296,6 +303,10 @@ class ModelRegistry(dg.ConfigurableResource):
                 if experiment is None:
                     raise
         return experiment.experiment_id
+
+    @cached_property
+    def _scores(self) -> dict[str, Scores]:
+        return {}
 
     @cached_property
     def _client(self) -> MlflowClient:

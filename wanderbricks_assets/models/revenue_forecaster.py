@@ -346,12 +346,14 @@ def slices(rows: pd.DataFrame) -> pd.DataFrame:
     """SLICE_COLUMNS, worst first: the mape of the days with revenue by band of the horizon, weekday and month."""
     rows = rows[rows["actual"] > 0]
     bands = np.array([f"{first + 1} to {last} days" for first, last in pairwise((0, *BANDS))])
-    kinds = {
-        "horizon": pd.Series(bands[_band(rows["horizon_days"])]),
-        "weekday": rows["ds"].dt.day_name(),
-        "month": rows["ds"].dt.month_name(),
-    }
-    return sliced((rows["predicted"] / rows["actual"] - 1).abs(), kinds)
+    rows = rows.assign(
+        horizon=bands[_band(rows["horizon_days"])],
+        weekday=rows["ds"].dt.day_name(),
+        month=rows["ds"].dt.month_name(),
+        error=(rows["predicted"] / rows["actual"] - 1).abs(),
+    )
+    kinds = {name: name for name in ("horizon", "weekday", "month")}
+    return sliced(rows, kinds, lambda part: part["error"].mean(), "greatest")
 
 
 def _daily_mape(rows: pd.DataFrame, column: str) -> pd.Series:

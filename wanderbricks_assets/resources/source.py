@@ -121,7 +121,7 @@ def _conform(contract: Contract, file: Path, rows: Table, **more: "ibis.Value") 
             )
     for name, wanted in contract.schema.items():
         _check_type(file, rows, name, wanted)
-    return rows.select(*contract.schema.names, **more).cast(dict(contract.schema.items()))
+    return contract.conform(rows, **more)
 
 
 def _check_type(file: Path, rows: Table, name: str, wanted: "dt.DataType") -> None:
