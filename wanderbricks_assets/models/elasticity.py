@@ -114,7 +114,7 @@ def residuals(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
         centred_by_group(residual),
         panel.log_price - panel.groupby("property_id").log_price.transform("mean"),
     )
-    left = float(residual @ residual / (own @ own))
+    left = _share_left(residual, own, listing, market, panel.destination.nunique())
     if left < LEAST_LEFT:
         raise CannotLearn(
             f"listed prices only follow demand: season, market, demand and occupancy explain {1 - left:.0%} of how a "
@@ -124,6 +124,24 @@ def residuals(panel: pd.DataFrame, seed: int) -> pd.DataFrame:
     later = centred_by_group(residual * panel.weeks_since_set.to_numpy())
     fade, error = _fade(panel.bookings.to_numpy(), expected, residual, later, listing)
     return panel.assign(price_residual=residual - fade * later, fade_error=error)
+
+
+def _share_left(
+    residual: np.ndarray, own: np.ndarray, listing: np.ndarray, market: np.ndarray, destinations: int
+) -> float:
+    """The variance of the residual over that of a listing's own prices, each per degree of freedom.
+
+    Centring takes one from each listing and from each destination and week, but for one per destination, which both
+    share. Where destinations have few listings that is much: without it a small market would seem to follow demand.
+    """
+    listings, markets = len(np.unique(listing)), len(np.unique(market))
+    free = len(residual) - listings - markets + destinations
+    if free <= 0:
+        raise CannotLearn(
+            f"{len(residual)} weeks with a settled price, of {listings} listings in {destinations} destinations, are "
+            "too few to tell what moves a price from how bookings answer it"
+        )
+    return float((residual @ residual / free) / (own @ own / (len(own) - listings)))
 
 
 def _fade(y: np.ndarray, h: np.ndarray, d: np.ndarray, later: np.ndarray, listing: np.ndarray) -> tuple[float, float]:
