@@ -42,7 +42,7 @@ def _measured(name: str, home: Path) -> Iterator[list[str]]:
     if not settings.is_made:
         sys.exit(f"{home} is no home: make one with `wanderbricks run --source SOURCE --home {home}`")
     lake, source = Lake(folder=str(settings.lake_folder)), FilesSource(folder=str(settings.source_folder))
-    cutoff = _last_monday(lake)
+    cutoff = last_monday(lake)
     tables = tables_until(model.reads, lake, source, cutoff)
     try:
         evaluation = model.evaluate(tables, cutoff)
@@ -77,7 +77,7 @@ def _ranking(home: Path, evaluation: Evaluation, truth: Path | None) -> list[str
     return [*cells, f"{best:.4g}", f"{own / best:.2f}"]
 
 
-def _last_monday(lake: Lake) -> datetime:
+def last_monday(lake: Lake) -> datetime:
     """The end of the last whole week of the home: what its newest training may know."""
     last = lake.read("fact_booking_history").known_at.max().to_pyarrow().as_py()
     day = datetime(last.year, last.month, last.day) + timedelta(days=1)  # noqa: DTZ001 (naive UTC)
