@@ -15,15 +15,12 @@ from pathlib import Path
 import numpy as np
 import xgboost as xgb
 
-from bench.accuracy.__main__ import last_monday
+from bench.accuracy.homes import opened
 from wanderbricks_assets.floors import expected_customer_value
 from wanderbricks_assets.models.customer_evaluation import gini
 from wanderbricks_assets.models.customer_features import customers
 from wanderbricks_assets.models.customer_ltv import CustomerLtv
-from wanderbricks_assets.resources.lake import Lake
-from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
-from wanderbricks_assets.settings import Settings
 
 FOLDS = 5
 PARAMS = {"objective": "reg:tweedie", "max_depth": 5, "eta": 0.05, "subsample": 0.7, "min_child_weight": 20}
@@ -31,13 +28,11 @@ PARAMS = {"objective": "reg:tweedie", "max_depth": 5, "eta": 0.05, "subsample": 
 
 def ceiling(home: Path) -> dict[str, float]:
     """Normalized Gini of the model, the observer and the truth on the evaluated customers."""
-    settings = Settings(home=home)
-    lake, source = Lake(folder=str(settings.lake_folder)), FilesSource(folder=str(settings.source_folder))
-    cutoff = last_monday(lake)
+    lake, source, cutoff = opened(home)
     tables = tables_until(CustomerLtv.reads, lake, source, cutoff)
     evaluation = CustomerLtv.evaluate(tables, cutoff)
     origin: datetime = evaluation.rows["origin"].iloc[0].to_pydatetime()
-    truth = expected_customer_value(settings.source_folder, origin)
+    truth = expected_customer_value(Path(source.folder), origin)
     rows = evaluation.rows[["user_id", "actual", "predicted"]].merge(truth, on="user_id")
     features = customers(tables, origin).set_index("user_id").loc[rows["user_id"]].reset_index()
     learner = CustomerLtv()

@@ -17,6 +17,13 @@ from wanderbricks_assets.simulator import truth
 
 SAMPLES = 300
 GATE_HORIZON = 30  # days: what the targets of revenue and demand look at
+MEANING = {
+    "revenue_forecaster": "error of the best forecast that knows the true rates and the books",
+    "demand_predictor": "error of the books and what the true rates bring",
+    "conversion_predictor": "AUC-ROC of the true probabilities, which know what visitors hide",
+    "pricing_optimizer": "true lift of these recommendations, each listing moved alone",
+    "customer_ltv": "error of the true expected values on the same customers; chance may put a model below it",
+}
 
 
 def floor(model: str, rows: pd.DataFrame, lake: Lake, source: FilesSource) -> float | None:

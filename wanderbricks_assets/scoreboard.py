@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import dagster as dg
 
-from wanderbricks_assets.floors import floor
+from wanderbricks_assets.floors import MEANING, floor
 from wanderbricks_assets.models.lifecycle import judge
 from wanderbricks_assets.models.registry import Candidate, ModelRegistry
 from wanderbricks_assets.partitions import WEEKLY, ended, window_of
@@ -103,7 +103,7 @@ def _floor(target: Target, run_id: str, registry: ModelRegistry, lake: Lake, sou
     if value is None:
         value = floor(target.model, registry.evaluated_rows(run_id), lake, source)
         if value is not None:
-            registry.record_floor(run_id, value)
+            registry.record_floor(run_id, value, MEANING[target.model])
     return value
 
 

@@ -6,20 +6,16 @@ A home is what `wanderbricks run --source SOURCE --home HOME` has finished; its 
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
+from bench.accuracy.homes import opened
 from bench.accuracy.rivals import RIVALS
 from wanderbricks_assets.floors import expected_customer_value, floor
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.customer_evaluation import gini
 from wanderbricks_assets.models.model import CannotLearn, Evaluation
-from wanderbricks_assets.resources.lake import Lake
-from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
-from wanderbricks_assets.settings import Settings
 
 HEADINGS = ("model", "home", "value [90% interval]", "target", "naive", "public", "floor", "value / floor")
 
@@ -38,11 +34,7 @@ def main() -> None:
 
 def _measured(name: str, home: Path) -> Iterator[list[str]]:
     """The row of a model in a home; the reason where the data cannot support the model."""
-    settings, model = Settings(home=home), MODELS[name]
-    if not settings.is_made:
-        sys.exit(f"{home} is no home: make one with `wanderbricks run --source SOURCE --home {home}`")
-    lake, source = Lake(folder=str(settings.lake_folder)), FilesSource(folder=str(settings.source_folder))
-    cutoff = last_monday(lake)
+    model, (lake, source, cutoff) = MODELS[name], opened(home)
     tables = tables_until(model.reads, lake, source, cutoff)
     try:
         evaluation = model.evaluate(tables, cutoff)
@@ -75,13 +67,6 @@ def _ranking(home: Path, evaluation: Evaluation, truth: Path | None) -> list[str
     actual = both.actual.to_numpy()
     best = gini(actual, both.expected_revenue_12m.to_numpy()) / gini(actual, actual)
     return [*cells, f"{best:.4g}", f"{own / best:.2f}"]
-
-
-def last_monday(lake: Lake) -> datetime:
-    """The end of the last whole week of the home: what its newest training may know."""
-    last = lake.read("fact_booking_history").known_at.max().to_pyarrow().as_py()
-    day = datetime(last.year, last.month, last.day) + timedelta(days=1)  # noqa: DTZ001 (naive UTC)
-    return day - timedelta(days=day.weekday())
 
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:

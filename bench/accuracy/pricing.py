@@ -17,12 +17,13 @@ One listing moves at a time in all of them, and a night is sold once. About 40 s
 
 import sys
 import tempfile
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bench.accuracy.homes import last_monday
 from wanderbricks_assets.features.property_features import property_features
 from wanderbricks_assets.floors import floor
 from wanderbricks_assets.gold.bookings import fact_booking_history
@@ -38,7 +39,7 @@ from wanderbricks_assets.window import Window
 
 
 def made_lake(source: FilesSource, folder: str) -> tuple[Lake, datetime]:
-    """The two tables that prices are read from, and the last Monday they know."""
+    """The tables that prices are read from, and the end of the last whole week."""
     lake = Lake(folder=folder)
     bookings = source.read("bookings")
     first, last = bookings.aggregate(a=bookings.created_at.min(), b=bookings.created_at.max()).to_pandas().iloc[0]
@@ -53,8 +54,7 @@ def made_lake(source: FilesSource, folder: str) -> tuple[Lake, datetime]:
     )
     reviews, images = source.read("reviews"), source.read("property_images")
     lake.replace("property_features", property_features(listings, places, history, reviews, images, days), days)
-    end = last.normalize() + timedelta(days=1)
-    return lake, (end - timedelta(days=end.weekday())).to_pydatetime()
+    return lake, last_monday(bookings.created_at)
 
 
 def study(folder: Path, work: str) -> dict[str, object]:

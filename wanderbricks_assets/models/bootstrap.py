@@ -1,4 +1,4 @@
-"""How sure a metric is: the bootstrap over whole units (users, customers), whose rows belong together."""
+"""How sure a metric is: intervals over whole units (origins, users, customers), whose rows belong together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from collections.abc import Callable
 
 from wanderbricks_assets.lazy import np
 from wanderbricks_assets.models.model import Interval
+
+
+def mean_interval(values: np.ndarray) -> Interval:
+    """The mean and its 90% interval by Student's t; NaN ends for fewer than two values.
+
+    For means of few units (origins): of ten skewed ones the percentile bootstrap's "90%" held the mean in 83% of
+    1,500 simulations, of six in 79%.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, float)
+    mean, count = float(values.mean()), len(values)
+    spread = float(t.ppf(0.95, count - 1) * values.std(ddof=1) / np.sqrt(count)) if count > 1 else np.nan
+    return Interval(mean, mean - spread, mean + spread)
 
 
 def bootstrap_interval(

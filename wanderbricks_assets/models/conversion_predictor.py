@@ -326,7 +326,7 @@ def _better(losses: dict[str, np.ndarray], users: np.ndarray) -> str:
 def _levels(values: pd.Series) -> list[str]:
     """The levels of a category that are common enough to learn from, and "other" for the rest."""
     share = values.value_counts(normalize=True)
-    return [*sorted(share.index[share >= RARE]), "other"]
+    return [*sorted(share.index[(share >= RARE) & (share.index != "other")]), "other"]
 
 
 def _columns(levels: dict[str, list[str]]) -> list[str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABEL = "value_12m"
-FEWEST_RETURNING = 100  # customers who booked again
+FEWEST = 100  # customers who booked again, and who did not
 FIRST_MONDAY = datetime(2000, 1, 3)  # noqa: DTZ001 (naive UTC): test windows begin every 4 weeks counted from here
 
 SEGMENT_SHARES = (0.8, 0.5)  # High Value: the top 20% of the customers trained on; Medium Value: the next 30%
@@ -64,12 +64,12 @@ class CustomerLtv(Model):
         frame = customers(tables, cutoff - YEAR).assign(**{LABEL: 0.0})
         frame[LABEL] = spend(tables, cutoff - YEAR, cutoff, frame["user_id"])
         returning = int((frame[LABEL] > 0).sum())
-        if returning < FEWEST_RETURNING:
+        if min(returning, len(frame) - returning) < FEWEST:
             raise CannotLearn(
                 f"{returning:,} of {len(frame):,} customers booked again between {cutoff - YEAR:%Y-%m-%d} and "
-                f"{cutoff:%Y-%m-%d}, and {FEWEST_RETURNING} are needed"
+                f"{cutoff:%Y-%m-%d}, and {FEWEST} are needed of those who did and of those who did not"
             )
-        return frame
+        return frame.assign(origin=cutoff - YEAR)
 
     def fit(self, training: pd.DataFrame) -> Self:
         training = training.sort_values("user_id", ignore_index=True)
@@ -142,10 +142,10 @@ class CustomerLtv(Model):
                 "bg_nbd": expected_spend(purchases(tables, moment, test["user_id"]), time=1.0),
             }
         )
-        if (rows["actual"] > 0).sum() < FEWEST_RETURNING:
+        if (rows["actual"] > 0).sum() < FEWEST:
             raise CannotLearn(
                 f"{(rows['actual'] > 0).sum():,} of {len(rows):,} customers booked again in the 12 months from "
-                f"{moment:%Y-%m-%d}, and {FEWEST_RETURNING} are needed"
+                f"{moment:%Y-%m-%d}, and {FEWEST} are needed"
             )
         return measured(rows, COVERAGE, seed)
 
@@ -200,7 +200,8 @@ def _buckets(predicted: np.ndarray, value: np.ndarray) -> tuple[list[float], lis
     bucket = np.searchsorted(edges, predicted, side="right")
     low, high = [], []
     for number in range(BUCKETS):
-        multiple = (value / predicted)[bucket == number]
+        here = bucket == number
+        multiple = (value / predicted)[here if here.any() else slice(None)]  # ties may leave a bucket empty
         tail = (1 - COVERAGE) / 2
         tails = (0.0, 1 - COVERAGE) if (multiple == 0).mean() >= tail else (tail, tail)
         lower = 0.0 if tails[0] == 0 else np.quantile(multiple, tails[0], method="lower")

@@ -65,11 +65,13 @@ class DemandPredictor(Model):
     limits = (
         "A listing that is new has no history of its own: its forecast is that of its kind and place.",
         "The response to price is that of a forecast, not of an experiment: for prices use the pricing optimizer.",
+        "It was evaluated with the library that was better before the first evaluated origin; another may serve.",
     )
 
     @classmethod
     def training_set(cls, tables: Tables, cutoff: datetime) -> pd.DataFrame:
-        """One row per origin of the last year, listed property and realized day, thinned evenly to TRAINING_ROWS."""
+        """One row per origin of the last year, listed property and realized day, with about TRAINING_ZEROS of
+        the cells that no booking came to."""
         origins = _training_origins(tables, cutoff.date(), cutoff.date())
         return training_cells(read_market(tables, cutoff, origins), origins)
 
@@ -236,8 +238,11 @@ def training_cells(market: Market, origins: list[date]) -> pd.DataFrame:
     share = min(1.0, TRAINING_ZEROS / max(int(listed) * HORIZON_DAYS, 1))
     rows = pd.concat([cells(market, origin, share) for origin in origins], ignore_index=True)
     rows = rows[rows["bookings"].notna()].reset_index(drop=True)
-    if rows["bookings"].sum() == 0:
-        raise CannotLearn(f"no listed property has had a booking in the days after the {len(origins)} training origins")
+    if not _to_come(rows).any():
+        raise CannotLearn(
+            f"no listed property was booked within {HORIZON_DAYS} days of a stay after any of the {len(origins)} "
+            "training origins: nothing is left to predict beside what is on the books"
+        )
     return rows
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wanderbricks_assets.lazy import np
-from wanderbricks_assets.models.model import Scores
+from wanderbricks_assets.models.bootstrap import mean_interval
+from wanderbricks_assets.models.model import Interval, Scores
 from wanderbricks_assets.targets import Target
 
 MEETS_TARGET = "meets_target"
@@ -14,11 +15,12 @@ NO_WORSE = "no_worse_than_champion"
 CALIBRATED = "is_calibrated"
 GATES = {
     MEETS_TARGET: "The cautious end of the metric's 90% interval keeps the target of the mission.",
-    BEATS_BASELINE: "The metric is better than that of the naive baseline on the same rows.",
-    NO_WORSE: "On the units that both evaluated, the loss is not significantly greater than the champion's.",
+    BEATS_BASELINE: "The cautious end of the metric's interval is better than the naive baseline on the same rows.",
+    NO_WORSE: "On the units that both evaluated, the mean loss is not greater than the champion's, surely or by 5%.",
     CALIBRATED: "The model's own statements of uncertainty hold.",
 }
-_RESAMPLES = 2000
+_MARGIN = 0.05  # of the champion's mean loss: few units may hide that much in their interval
+_FEWEST_UNITS = 6
 
 
 @dataclass(frozen=True)
@@ -33,45 +35,52 @@ class Verdict:
 @dataclass(frozen=True)
 class Comparison:
     """By how much the challenger's mean loss differs from the champion's on the units that both evaluated, with its 90%
-    interval by the bootstrap over units."""
+    interval, and the champion's mean loss on them."""
 
-    difference: float
-    lower: float
-    upper: float
+    difference: Interval
+    champion: float
     units: int
 
     @property
+    def is_same(self) -> bool:
+        """Whether both gave the same loss everywhere, as one method fitted to the same history does."""
+        return self.difference == Interval(0.0, 0.0, 0.0)
+
+    @property
     def is_worse(self) -> bool:
-        return self.lower > 0
+        """Surely, or by more than the margin. A loss that is not a number is never good enough."""
+        is_known = np.isfinite([self.difference.value, self.difference.lower]).all()
+        return not is_known or self.difference.lower > 0 or self.difference.value > _MARGIN * abs(self.champion)
 
     @property
     def is_better(self) -> bool:
-        return self.upper < 0
+        return self.difference.upper < 0
 
     def __str__(self) -> str:
+        if self.is_same:
+            return f"the same losses on {self.units} common units, as of one method"
         how = "worse" if self.is_worse else "better" if self.is_better else "not worse"
+        difference = self.difference
         return (
-            f"mean loss differs by {self.difference:.4g} [{self.lower:.4g}, {self.upper:.4g}] from the champion's "
-            f"on {self.units} common units: {how}"
+            f"mean loss differs by {difference.value:.4g} [{difference.lower:.4g}, {difference.upper:.4g}] from the "
+            f"champion's {self.champion:.4g} on {self.units} common units: {how}"
         )
 
 
 def compare(champion: Scores, challenger: Scores) -> Comparison | None:
-    """None without at least two common units."""
+    """None with fewer than _FEWEST_UNITS common units."""
     paired = challenger.losses.to_frame("challenger").join(champion.losses.rename("champion"), how="inner")
-    if len(paired) < 2:
+    if len(paired) < _FEWEST_UNITS:
         return None
-    difference = (paired["challenger"] - paired["champion"]).to_numpy()
-    draws = np.random.default_rng(0).integers(len(difference), size=(_RESAMPLES, len(difference)))
-    lower, upper = np.quantile(difference[draws].mean(axis=1), [0.05, 0.95])
-    return Comparison(float(difference.mean()), float(lower), float(upper), len(paired))
+    difference = mean_interval(paired["challenger"] - paired["champion"])
+    return Comparison(difference, float(paired["champion"].mean()), len(paired))
 
 
 def verdicts(target: Target, scores: Scores, champion: Scores | None) -> list[Verdict]:
     """All gates of an evaluated version; `champion` holds the scores of the version now serving, if another."""
     metric, cautious = scores.metric, scores.metric.cautious(target)
     meets = bool(np.isfinite(cautious)) and target.keeps(cautious)
-    beats = bool(np.isfinite(scores.baseline)) and target.better(metric.value, scores.baseline)
+    beats = bool(np.isfinite([cautious, scores.baseline]).all()) and target.better(cautious, scores.baseline)
     return [
         Verdict(
             MEETS_TARGET,
@@ -79,7 +88,9 @@ def verdicts(target: Target, scores: Scores, champion: Scores | None) -> list[Ve
             f"{target.metric} {metric.value:.4g} [{metric.lower:.4g}, {metric.upper:.4g}], "
             f"target {target.sign} {target.bound:g}: {'kept' if meets else 'missed'} at {cautious:.4g}",
         ),
-        Verdict(BEATS_BASELINE, beats, f"{target.metric} {metric.value:.4g} against {scores.baseline:.4g}"),
+        Verdict(
+            BEATS_BASELINE, beats, f"{target.metric} {cautious:.4g} at its cautious end, {scores.baseline:.4g} naively"
+        ),
         _against(champion, scores, target),
         Verdict(CALIBRATED, bool(scores.calibration.holds), scores.calibration.statement),
     ]
@@ -96,8 +107,9 @@ def _against(champion: Scores | None, challenger: Scores, target: Target) -> Ver
     comparison = compare(champion, challenger)
     if comparison is None:
         # Without common units only the intervals can be compared: a clear loss shows as a gap between them.
-        best, worst = sorted((challenger.metric, champion.metric), key=lambda metric: metric.value)
-        is_gap = best.upper < worst.lower
+        low, high = sorted((challenger.metric, champion.metric), key=lambda metric: metric.value)
+        is_gap = not low.upper >= high.lower
         passed = not is_gap or target.better(challenger.metric.value, champion.metric.value)
-        return Verdict(NO_WORSE, passed, f"no common units; the intervals {'do not ' * is_gap}overlap")
+        few = f"fewer than {_FEWEST_UNITS} common units"
+        return Verdict(NO_WORSE, passed, f"{few}; the intervals {'do not ' * is_gap}overlap")
     return Verdict(NO_WORSE, not comparison.is_worse, str(comparison))

@@ -180,8 +180,9 @@ class Decision:
 
 
 def decide(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> Decision:
-    """A candidate that passes all gates serves. A tie keeps the champion, unless the candidate knows newer data: it is
-    then the same method on the units that both evaluated, and has learned from more."""
+    """A candidate that passes all gates and is better on common units serves. One that cannot be told apart serves where
+    it has learned from newer data, as next week's version of the same method always has; of the same data, a tie keeps
+    the champion."""
     serving = registry.serving_version(target)
     stays = f"Version {serving} goes on serving." if serving else "No version serves yet."
     judged = judge(target, candidate, registry)
@@ -195,13 +196,13 @@ def decide(target: Target, candidate: Candidate | None, registry: ModelRegistry)
     if serving is None:
         return Decision(candidate.version, False, f"{new} serves: it passed all gates, and no other version served.")
     comparison = compare(*(registry.scores(run) for run in (registry.run_of(target, serving), candidate.run_id)))
-    known = str(comparison) if comparison else "no units in common"
-    if candidate.cutoff > registry.cutoff_of(target, serving):
-        return Decision(
-            candidate.version, False, f"{new} serves: not worse than version {serving}, and newer ({known})."
-        )
+    known = str(comparison) if comparison else "too few units in common to compare them"
     if comparison and comparison.is_better:
         return Decision(candidate.version, False, f"{new} serves: better than version {serving} ({known}).")
+    if candidate.cutoff > registry.cutoff_of(target, serving):
+        return Decision(
+            candidate.version, False, f"{new} serves: it has learned from newer data than version {serving} ({known})."
+        )
     return Decision(serving, False, f"A tie with {new.lower()} of the same data ({known}). {stays}")
 
 

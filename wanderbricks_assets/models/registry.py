@@ -193,12 +193,12 @@ class ModelRegistry(dg.ConfigurableResource):
         """What `record_floor` has recorded."""
         return self._client.get_run(run_id).data.metrics.get(FLOOR)
 
-    def record_floor(self, run_id: str, floor: float) -> None:
-        """Put on record, and into the model card, what a forecaster who knows the truth would reach."""
+    def record_floor(self, run_id: str, floor: float, meaning: str) -> None:
+        """Put on record, and into the model card, what is known with the truth: `meaning` says what the figure is."""
         self._client.log_metric(run_id, FLOOR, floor)
         with tempfile.TemporaryDirectory() as place:
             card = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{CARD}", dst_path=place)).read_text()
-        self._client.log_text(run_id, f"{card}\n\n**Floor.** With the simulator's truth known: {floor:.4g}.\n", CARD)
+        self._client.log_text(run_id, f"{card}\n\n**With the truth known.** {meaning}: {floor:.4g}.\n", CARD)
 
     def champion(self, target: Target, moment: datetime | None = None) -> Champion | None:
         """The version that serves, or served at a past moment, ready to predict."""

@@ -1,7 +1,15 @@
 import pandas as pd
 import pytest
 
-from wanderbricks_assets.models.gates import BEATS_BASELINE, CALIBRATED, MEETS_TARGET, NO_WORSE, refusal, verdicts
+from wanderbricks_assets.models.gates import (
+    BEATS_BASELINE,
+    CALIBRATED,
+    MEETS_TARGET,
+    NO_WORSE,
+    compare,
+    refusal,
+    verdicts,
+)
 from wanderbricks_assets.models.model import Calibration, Interval, Scores
 from wanderbricks_assets.targets import TARGETS
 
@@ -52,8 +60,37 @@ def test_a_challenger_worse_on_the_same_units_is_refused_and_a_tie_is_not():
     champion = scores(0.1, 0.09, 0.11, losses=((unit, 1.0) for unit in units))
     worse = scores(0.1, 0.09, 0.11, losses=((unit, 1.2 + 0.01 * i) for i, unit in enumerate(units)))
     tie = scores(0.1, 0.09, 0.11, losses=((unit, 1 + (-1) ** i * 0.1) for i, unit in enumerate(units)))
+    assert not compare(champion, tie).is_same
+    assert compare(champion, champion).is_same
     assert not passed(MAPE, worse, champion)[NO_WORSE]
     assert passed(MAPE, tie, champion)[NO_WORSE]
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_is_never_good_enough(loss):
+    units = [f"origin {number}" for number in range(10)]
+    champion = scores(0.1, 0.09, 0.11, losses=((unit, loss if loss > 1 else 1.0) for unit in units))
+    lost = scores(0.1, 0.09, 0.11, losses=((unit, loss if i == 0 else 1.0) for i, unit in enumerate(units)))
+    assert not passed(MAPE, lost, champion)[NO_WORSE]
+
+
+def test_a_mean_loss_more_than_a_twentieth_greater_is_refused_even_where_few_units_leave_doubt():
+    units = [f"origin {number}" for number in range(10)]
+    champion = scores(0.1, 0.09, 0.11, losses=((unit, 1.0) for unit in units))
+    doubtful = scores(0.1, 0.09, 0.11, losses=((unit, 2.4 if i == 0 else 1.0) for i, unit in enumerate(units)))
+    assert compare(champion, doubtful).difference.lower < 0
+    assert not passed(MAPE, doubtful, champion)[NO_WORSE]
+
+
+def test_two_common_units_are_too_few_to_compare():
+    champion = scores(0.10, 0.09, 0.11, losses={"a": 1.0, "b": 1.0}.items())
+    other = scores(0.14, 0.13, 0.15, losses={"a": 1.0, "b": 1.0}.items())
+    assert compare(champion, other) is None
+    assert not passed(MAPE, other, champion)[NO_WORSE]
+
+
+def test_a_lucky_point_does_not_beat_the_baseline():
+    assert not passed(MAPE, scores(0.12, 0.10, 0.14, baseline=0.13))[BEATS_BASELINE]
 
 
 def test_without_common_units_only_clearly_separate_intervals_refuse():
