@@ -13,11 +13,12 @@ import dagster as dg
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, MONITORING, PREDICTIONS, TRAINING
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key, judge
 from wanderbricks_assets.models.model import Model
 from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.monitoring.assets import unmeasured_days
 from wanderbricks_assets.partitions import ended, window_of
 from wanderbricks_assets.predictions.assets import TARGET_OF
 from wanderbricks_assets.resources.lake import Lake
@@ -92,6 +93,8 @@ def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime)
     training = [*_of_training(defs, instance, moment)]
     yield from training
     yield from _of_predictions(defs, instance, moment, may_promote=bool(training))
+    if days := unmeasured_days(instance, moment):
+        yield Planned(MONITORING.name, ("realized_accuracy",), *days)
 
 
 def _of_gold_and_features(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:

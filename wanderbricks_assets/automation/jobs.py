@@ -28,4 +28,10 @@ PREDICTIONS = dg.define_asset_job(
     partitions_def=DAILY,
     description="The day's forecasts, scores, prices and customer values, by the versions that serve.",
 )
-JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS]
+MONITORING = dg.define_asset_job(
+    "monitoring",
+    selection=dg.AssetSelection.groups("monitoring"),
+    partitions_def=DAILY,
+    description="What became of past predictions by the end of the day, and the checks of the day's source tables.",
+)
+JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS, MONITORING]

@@ -184,6 +184,10 @@ class ModelRegistry(dg.ConfigurableResource):
                 slices=pd.read_json(StringIO(summary["slices"]), orient="split"),
             )
 
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """The metrics that a training run logged: the target's under its name, and those beside it."""
+        return self._client.get_run(run_id).data.metrics
+
     def evaluated_rows(self, run_id: str) -> pd.DataFrame:
         """The evaluated predictions that a training run logged: see Evaluation."""
         with tempfile.TemporaryDirectory() as place:
