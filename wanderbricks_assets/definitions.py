@@ -10,6 +10,7 @@ from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import lifecycle
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.monitoring.assets import REALIZED_CHECKS, realized_accuracy
+from wanderbricks_assets.monitoring.table_suites import TABLE_CHECKS
 from wanderbricks_assets.predictions.assets import PREDICTION_ASSETS
 from wanderbricks_assets.resources.lake import Lake, LakeIOManager
 from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
@@ -31,6 +32,7 @@ defs = dg.Definitions(
     asset_checks=[
         *GOLD_CHECKS,
         REALIZED_CHECKS,
+        *TABLE_CHECKS,
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
     ],
     jobs=JOBS,

@@ -61,9 +61,8 @@ class Places:
 class Suite:
     """Checks of one asset that are evaluated together.
 
-    evaluate: given the places and partitions of the asset, oldest first and without a gap ([None] where the asset has
-    none, or the checks are not kept by partition), what each check found. `partitions` are those that results are kept
-    by.
+    evaluate: given the places and some of the `partitions`, oldest first and without a gap ([None] where there are
+    none), what each check found. by_partition: whether the results are stored by partition, which must be the asset's.
     """
 
     name: str
@@ -71,6 +70,7 @@ class Suite:
     checks: tuple[Check, ...]
     partitions: dg.TimeWindowPartitionsDefinition | None
     evaluate: Callable[[Places, Sequence[str | None]], list[Finding]]
+    by_partition: bool = True
 
     def check(self, name: str) -> Check:
         return next(check for check in self.checks if check.name == name)
@@ -87,7 +87,7 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
                 asset=suite.asset,
                 description=check.description,
                 blocking=check.blocking,
-                partitions_def=suite.partitions,
+                partitions_def=suite.partitions if suite.by_partition else None,
             )
             for check in suite.checks
         ],
@@ -100,7 +100,7 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
         wanted = {key.name for key in context.selected_asset_check_keys}
         places = Places(lake, source, registry, context.instance)
         findings = [finding for finding in suite.evaluate(places, keys) if finding.check in wanted]
-        if len(keys) > 1:
+        if len(keys) > 1 and suite.by_partition:
             report(context.instance, suite, _telling(findings, keys))
         yield from (_result(suite, check, findings) for check in suite.checks if _of(check, findings))
 
@@ -120,7 +120,7 @@ def report(instance: dg.DagsterInstance, suite: Suite, findings: Sequence[Findin
                 blocking=check.blocking,
                 description=finding.description,
                 metadata=finding.metadata,
-                partition=finding.partition,
+                partition=finding.partition if suite.by_partition else None,
             )
         )
 
