@@ -5,7 +5,6 @@ import dagster as dg
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
-from wanderbricks_assets.gold.checks import GOLD_CHECKS
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import lifecycle
 from wanderbricks_assets.models.registry import ModelRegistry
@@ -30,7 +29,6 @@ defs = dg.Definitions(
         realized_accuracy,
     ],
     asset_checks=[
-        *GOLD_CHECKS,
         REALIZED_CHECKS,
         *TABLE_CHECKS,
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),

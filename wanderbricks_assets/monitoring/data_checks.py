@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.lazy import Table, ibis, np, pd
+from wanderbricks_assets.window import Window
 
 SAME_WEEKDAYS = 8
 FEWEST_WEEKDAYS = 4  # half of them, or a median says nothing
@@ -23,28 +24,34 @@ TOLERATED_NOISE = 4.0  # standard deviations of a Poisson count: what keeps smal
 
 
 def broken_rules(
-    contract: Contract, rows: Table, known: Mapping[str, Table], unit: str | None = None
+    contract: Contract,
+    rows: Table,
+    known: Mapping[str, Table],
+    unit: str | None = None,
+    window: Window | None = None,
 ) -> dict[str | None, tuple[int, dict[str, int]]]:
     """Per partition the number of rows and, by rule, how many break it; rules that nothing breaks are left out.
 
     rows: a window of the table. known: the tables that references point into; others are not looked at. unit: 'D' or
-    'h', the length of a partition, named as Dagster does; without one everything is under None.
+    'h', the length of a partition; without one everything is under None.
     """
     flags = _rules(contract, rows, known)
-    partition = _start(rows[contract.time_column], unit) if unit else ibis.null("timestamp")
-    flagged = rows.select(*contract.key, _start=partition, **{f"_{i}": flag for i, flag in enumerate(flags.values())})
+    partition = partition_names(contract, rows, unit, window) if unit else ibis.null("string")
+    flagged = rows.select(
+        *contract.key, _partition=partition, **{f"_{i}": flag for i, flag in enumerate(flags.values())}
+    )
     sums = {f"_{i}": flagged[f"_{i}"].sum().fill_null(0) for i in range(len(flags))}
     # Within a day its date says nothing; comparing one number, not several, halves the time.
     is_whole_day = unit == "D" and contract.schema[contract.time_column].is_date()
     key = [flagged[name] for name in contract.key if not (is_whole_day and name == contract.time_column)]
     distinct = (key[0] if len(key) == 1 else ibis.struct({value.get_name(): value for value in key})).nunique()
-    counted = flagged.group_by("_start").agg(rows=flagged.count(), keys=distinct, **sums).to_pandas()
+    counted = flagged.group_by("_partition").agg(rows=flagged.count(), keys=distinct, **sums).to_pandas()
     found = {}
-    for name, row in zip(_names(counted["_start"], unit), counted.to_dict("records"), strict=True):
+    for row in counted.to_dict("records"):
         broken = {rule: int(row[f"_{i}"]) for i, rule in enumerate(flags) if row[f"_{i}"] > 0}
         if row["keys"] < row["rows"]:
             broken[f"{' '.join(contract.key)} repeated"] = int(row["rows"] - row["keys"])
-        found[name] = (int(row["rows"]), broken)
+        found[row["_partition"] if unit else None] = (int(row["rows"]), broken)
     return found
 
 
@@ -61,11 +68,19 @@ def different_columns(found: Mapping[str, str], wanted: Mapping[str, str]) -> li
     ]
 
 
-def counts(contract: Contract, rows: Table, unit: str) -> pd.Series:
+def counts(contract: Contract, rows: Table, unit: str, window: Window) -> pd.Series:
     """[partitions that have rows] their number of rows, by the partition's name."""
-    started = rows.select(_start=_start(rows[contract.time_column], unit))
-    counted = started.group_by("_start").agg(rows=started.count()).order_by("_start").to_pandas()
-    return pd.Series(counted["rows"].to_numpy(), index=_names(counted["_start"], unit))
+    named = rows.select(_partition=partition_names(contract, rows, unit, window))
+    counted = named.group_by("_partition").agg(rows=named.count()).to_pandas()
+    return counted.set_index("_partition")["rows"].sort_index()
+
+
+def partition_names(contract: Contract, rows: Table, unit: str, window: Window | None) -> ibis.ir.StringValue:
+    """The name of the partition that each row of a window lies in; the first of all also holds what came before it."""
+    time = rows[contract.time_column].cast("timestamp")
+    if window is not None and window.opens:
+        time = ibis.greatest(time, ibis.literal(window.start))
+    return time.truncate(unit).strftime(_FORMATS[unit])
 
 
 def usual(counts: pd.Series, keys: Sequence[str], unit: str) -> pd.DataFrame:
@@ -104,16 +119,6 @@ def usual(counts: pd.Series, keys: Sequence[str], unit: str) -> pd.DataFrame:
 
 
 _FORMATS = {"D": "%Y-%m-%d", "h": "%Y-%m-%d-%H:%M"}  # Dagster's names of days and hours
-
-
-def _start(time: ibis.Value, unit: str) -> ibis.ir.TimestampValue:
-    """The start of the partition that a moment lies in."""
-    return time.cast("timestamp").truncate(unit)
-
-
-def _names(starts: pd.Series, unit: str | None) -> list[str | None]:
-    """The names of the partitions that start then; None without a unit."""
-    return list(pd.to_datetime(starts).dt.strftime(_FORMATS[unit])) if unit else [None] * len(starts)
 
 
 def _rules(contract: Contract, rows: Table, known: Mapping[str, Table]) -> dict[str, ibis.ir.BooleanValue]:

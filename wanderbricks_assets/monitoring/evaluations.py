@@ -95,34 +95,31 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
     )
     def evaluate(
         context: dg.AssetCheckExecutionContext, lake: Lake, source: FilesSource, registry: ModelRegistry
-    ) -> Iterator[dg.AssetCheckResult]:
+    ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
         keys = _partitions_of(context, suite)
         wanted = {key.name for key in context.selected_asset_check_keys}
         places = Places(lake, source, registry, context.instance)
         findings = [finding for finding in suite.evaluate(places, keys) if finding.check in wanted]
         if len(keys) > 1 and suite.by_partition:
-            report(context.instance, suite, _telling(findings, keys))
+            yield from (evaluation(suite, finding) for finding in _telling(findings, keys))
         yield from (_result(suite, check, findings) for check in suite.checks if _of(check, findings))
 
     return evaluate
 
 
-def report(instance: dg.DagsterInstance, suite: Suite, findings: Sequence[Finding]) -> None:
-    """Store each finding under its partition, outside any run."""
-    for finding in findings:
-        check = suite.check(finding.check)
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                check_name=check.name,
-                asset_key=dg.AssetKey(suite.asset),
-                passed=finding.passed,
-                severity=check.severity,
-                blocking=check.blocking,
-                description=finding.description,
-                metadata=finding.metadata,
-                partition=finding.partition if suite.by_partition else None,
-            )
-        )
+def evaluation(suite: Suite, finding: Finding) -> dg.AssetCheckEvaluation:
+    """The finding as Dagster stores it: under its partition."""
+    check = suite.check(finding.check)
+    return dg.AssetCheckEvaluation(
+        check_name=check.name,
+        asset_key=dg.AssetKey(suite.asset),
+        passed=finding.passed,
+        severity=check.severity,
+        blocking=check.blocking,
+        description=finding.description,
+        metadata=finding.metadata,
+        partition=finding.partition if suite.by_partition else None,
+    )
 
 
 def _partitions_of(context: dg.AssetCheckExecutionContext, suite: Suite) -> list[str | None]:

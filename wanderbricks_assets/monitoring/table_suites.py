@@ -10,14 +10,12 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
-from wanderbricks_assets.gold.checks import LARGEST_SHARE
-from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.monitoring.data_checks import LOOK_BACK, broken_rules, counts, different_columns, usual
 from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite, asset_checks
+from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE, QUARANTINE_SUITES
 from wanderbricks_assets.partitions import DAILY, HOURLY, window_of
 from wanderbricks_assets.resources.lake import MONTH
 from wanderbricks_assets.resources.source import SourceError
-from wanderbricks_assets.window import Window
 
 KEEPS_ITS_CONTRACT, ARRIVES_AS_USUAL = "keeps_its_contract", "arrives_as_usual"
 _HOURLY_TABLES = ("engagement_features",)
@@ -69,7 +67,7 @@ def _of_lake(contract: Contract, places: Places, keys: Sequence[str | None]) -> 
     window = window_of(partitions, dg.PartitionKeyRange(keys[0], keys[-1])) if partitions else None
     unit = _unit(partitions) if partitions else None
     known = {name: lake.read(name) for name in _referenced(contract) if LAKE[name].time_column is None}
-    broken = broken_rules(contract, _clipped(contract, lake.read(contract.name, window), window), known, unit)
+    broken = broken_rules(contract, lake.read(contract.name, window), known, unit, window)
     stored = {name: _plain(type_) for name, type_ in lake.columns(contract.name).items()}
     wanted = {name: _plain(str(type_)) for name, type_ in contract.schema.items()}
     if partitions:
@@ -77,8 +75,8 @@ def _of_lake(contract: Contract, places: Places, keys: Sequence[str | None]) -> 
     columns = different_columns(stored, wanted) if stored else []
     findings = [_contract_finding(key, *broken.get(key, (0, {})), columns if key == keys[-1] else []) for key in keys]
     if partitions:
-        before = lake.read(contract.name, window.back(days=LOOK_BACK.days))
-        findings += _usual_findings(counts(contract, before, unit), keys, unit)
+        before = window.back(days=LOOK_BACK.days)
+        findings += _usual_findings(counts(contract, lake.read(contract.name, before), unit, window), keys, unit)
     return findings
 
 
@@ -97,8 +95,8 @@ def _of_source(contract: Contract, places: Places, keys: Sequence[str | None]) -
     broken = {rule: count_ for rule, count_ in broken.items() if count_ > LARGEST_SHARE * count}
     findings = [_contract_finding(key, count, broken, columns, {"columns": found} if found else {})]
     if window:
-        before = source.read(contract.name, window.back(days=LOOK_BACK.days))
-        findings += _usual_findings(counts(contract, before, "D"), [key], "D")
+        before = window.back(days=LOOK_BACK.days)
+        findings += _usual_findings(counts(contract, source.read(contract.name, before), "D", window), [key], "D")
     return findings
 
 
@@ -142,15 +140,6 @@ def _usual_findings(counted, keys: Sequence[str], unit: str) -> list[Finding]:
     return found
 
 
-def _clipped(contract: Contract, rows: Table, window: Window | None) -> Table:
-    """The first partition also holds what came before it."""
-    if window is None or not window.opens:
-        return rows
-    time = rows[contract.time_column]
-    start = window.first_day if time.type().is_date() else window.start
-    return rows.mutate(**{contract.time_column: (time < start).ifelse(start, time)})
-
-
 def _plain(type_: str) -> str:
     """A type without the precision of its seconds."""
     return re.sub(r"timestamp\(\d\)", "timestamp", type_)
@@ -169,4 +158,4 @@ SOURCE_SUITES = [source_suite(contract) for contract in SOURCE.values()]
 SOURCE_CHECK_KEYS = [
     dg.AssetCheckKey(dg.AssetKey(suite.asset), check.name) for suite in SOURCE_SUITES for check in suite.checks
 ]
-TABLE_CHECKS = [asset_checks(suite) for suite in (*LAKE_SUITES, *SOURCE_SUITES)]
+TABLE_CHECKS = [asset_checks(suite) for suite in (*LAKE_SUITES, *QUARANTINE_SUITES, *SOURCE_SUITES)]
