@@ -8,8 +8,9 @@ from wanderbricks_assets.gold import assets as gold
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import lifecycle
 from wanderbricks_assets.models.registry import ModelRegistry
-from wanderbricks_assets.monitoring.assets import REALIZED_CHECKS, realized_accuracy
-from wanderbricks_assets.monitoring.table_suites import TABLE_CHECKS
+from wanderbricks_assets.monitoring.assets import realized_accuracy
+from wanderbricks_assets.monitoring.evaluations import asset_checks
+from wanderbricks_assets.monitoring.recheck import SUITES
 from wanderbricks_assets.predictions.assets import PREDICTION_ASSETS
 from wanderbricks_assets.resources.lake import Lake, LakeIOManager
 from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
@@ -29,8 +30,7 @@ defs = dg.Definitions(
         realized_accuracy,
     ],
     asset_checks=[
-        REALIZED_CHECKS,
-        *TABLE_CHECKS,
+        *map(asset_checks, SUITES),
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
     ],
     jobs=JOBS,

@@ -11,7 +11,7 @@ from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import Table, ibis, pa
 from wanderbricks_assets.models.registry import ModelRegistry
-from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite, asset_checks
+from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
 from wanderbricks_assets.monitoring.realized import FIGURES, READS
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, ended, run_window, window_of
 from wanderbricks_assets.resources.lake import Lake
@@ -118,4 +118,3 @@ REALIZED = Suite(
     DAILY,
     _bounds,
 )
-REALIZED_CHECKS = asset_checks(REALIZED)

@@ -44,13 +44,14 @@ def broken_rules(
     # Within a day its date says nothing; comparing one number, not several, halves the time.
     is_whole_day = unit == "D" and contract.schema[contract.time_column].is_date()
     key = [flagged[name] for name in contract.key if not (is_whole_day and name == contract.time_column)]
-    distinct = (key[0] if len(key) == 1 else ibis.struct({value.get_name(): value for value in key})).nunique()
-    counted = flagged.group_by("_partition").agg(rows=flagged.count(), keys=distinct, **sums).to_pandas()
+    whole_key = key[0] if len(key) == 1 else ibis.struct({value.get_name(): value for value in key})
+    repeated = whole_key.count() - whole_key.nunique()
+    counted = flagged.group_by("_partition").agg(rows=flagged.count(), repeated=repeated, **sums).to_pandas()
     found = {}
     for row in counted.to_dict("records"):
         broken = {rule: int(row[f"_{i}"]) for i, rule in enumerate(flags) if row[f"_{i}"] > 0}
-        if row["keys"] < row["rows"]:
-            broken[f"{' '.join(contract.key)} repeated"] = int(row["rows"] - row["keys"])
+        if row["repeated"]:
+            broken[f"{' '.join(contract.key)} repeated"] = int(row["repeated"])
         found[row["_partition"] if unit else None] = (int(row["rows"]), broken)
     return found
 
@@ -104,7 +105,8 @@ def usual(counts: pd.Series, keys: Sequence[str], unit: str) -> pd.DataFrame:
     came = pd.Series(np.where(series > 0, position, np.nan), index=series.index).ffill()
     silence = pd.Series(position, index=series.index) - came
     span = int(LOOK_BACK / pd.Timedelta(1, unit))
-    longest = silence.shift(1).rolling(span, min_periods=FEWEST_WEEKDAYS * 7).max()
+    ended = silence.shift(1).where(series > 0, 0.0)  # silences that something ended; the present one is not a measure
+    longest = ended.rolling(span, min_periods=1).max()
     return pd.DataFrame(
         {
             "rows": series.reindex(times).fillna(0.0).to_numpy(),

@@ -9,13 +9,14 @@ from uuid import uuid4
 import dagster as dg
 
 from wanderbricks_assets.monitoring.assets import REALIZED
+from wanderbricks_assets.monitoring.drift_suites import DRIFT_SUITES
 from wanderbricks_assets.monitoring.evaluations import Finding, Places, Suite, evaluation
 from wanderbricks_assets.monitoring.quarantine_suites import QUARANTINE_SUITES
 from wanderbricks_assets.monitoring.table_suites import LAKE_SUITES, SOURCE_SUITES
 from wanderbricks_assets.partitions import ended
 from wanderbricks_assets.window import midnight
 
-SUITES: tuple[Suite, ...] = (*LAKE_SUITES, *QUARANTINE_SUITES, *SOURCE_SUITES, REALIZED)
+SUITES: tuple[Suite, ...] = (*LAKE_SUITES, *QUARANTINE_SUITES, *SOURCE_SUITES, *DRIFT_SUITES, REALIZED)
 _JOB = "recheck"
 
 

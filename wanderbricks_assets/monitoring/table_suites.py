@@ -11,8 +11,8 @@ from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.monitoring.data_checks import LOOK_BACK, broken_rules, counts, different_columns, usual
-from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite, asset_checks
-from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE, QUARANTINE_SUITES
+from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
+from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE
 from wanderbricks_assets.partitions import DAILY, HOURLY, window_of
 from wanderbricks_assets.resources.lake import MONTH
 from wanderbricks_assets.resources.source import SourceError
@@ -158,4 +158,3 @@ SOURCE_SUITES = [source_suite(contract) for contract in SOURCE.values()]
 SOURCE_CHECK_KEYS = [
     dg.AssetCheckKey(dg.AssetKey(suite.asset), check.name) for suite in SOURCE_SUITES for check in suite.checks
 ]
-TABLE_CHECKS = [asset_checks(suite) for suite in (*LAKE_SUITES, *QUARANTINE_SUITES, *SOURCE_SUITES)]
