@@ -17,10 +17,9 @@ from wanderbricks_assets.window import Window
 SAME_WEEKDAYS = 8
 FEWEST_WEEKDAYS = 4  # half of them, or a median says nothing
 LOOK_BACK = timedelta(weeks=SAME_WEEKDAYS)
-# Of the simulated marketplace's daily tables 0.4% of the table-days lie outside, of the real resort's bookings 4%
-# (docs/decisions.md). A table that stops, or comes twice, is far outside.
+# How often these tell of a day: docs/decisions.md. A table that stops, or comes twice, is far outside.
 TOLERATED_SHARE = 0.5
-TOLERATED_NOISE = 4.0  # standard deviations of a Poisson count: what keeps small tables quiet
+TOLERATED_NOISE = 4.0  # deviations, of a Poisson count or as those weekdays had: keeps small and bursty tables quiet
 
 
 def broken_rules(
@@ -100,7 +99,8 @@ def usual(counts: pd.Series, keys: Sequence[str], unit: str) -> pd.DataFrame:
     before = pd.concat([series.shift(freq=timedelta(weeks=week)) for week in range(1, SAME_WEEKDAYS + 1)], axis=1)
     before = before.reindex(times)
     median = before.median(axis=1).where(before.notna().sum(axis=1) >= FEWEST_WEEKDAYS)
-    slack = np.maximum(TOLERATED_SHARE * median, TOLERATED_NOISE * np.sqrt(median))
+    spread = 1.4826 * before.sub(median, axis=0).abs().median(axis=1)  # of a normal distribution its deviation
+    slack = np.maximum(TOLERATED_SHARE * median, TOLERATED_NOISE * np.maximum(np.sqrt(median), spread))
     position = np.arange(len(series))
     came = pd.Series(np.where(series > 0, position, np.nan), index=series.index).ffill()
     silence = pd.Series(position, index=series.index) - came

@@ -10,6 +10,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
+from wanderbricks_assets.lazy import np
 from wanderbricks_assets.monitoring.data_checks import LOOK_BACK, broken_rules, counts, different_columns, usual
 from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
 from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE
@@ -21,8 +22,8 @@ KEEPS_ITS_CONTRACT, ARRIVES_AS_USUAL = "keeps_its_contract", "arrives_as_usual"
 _HOURLY_TABLES = ("engagement_features",)
 _CONTRACT = "Keys are unique, references are whole, values are within their ranges, columns are as agreed."
 _USUAL = (
-    "As many rows as on the same weekday of the eight weeks before (the median, give or take half of it or the noise "
-    "of such a count), and no longer silence than there was in them. Not evaluated before four weeks have passed."
+    "As many rows as on the same weekday of the eight weeks before (the median, give or take half of it or four "
+    "deviations), and no longer silence than there was in them. Not evaluated before four weeks have passed."
 )
 
 
@@ -128,7 +129,7 @@ def _usual_findings(counted, keys: Sequence[str], unit: str) -> list[Finding]:
     """Only of partitions whose volume or silence can be judged."""
     found = []
     for key, row in usual(counted, keys, unit).iterrows():
-        if not (row["median"] >= 0):  # NaN too
+        if np.isnan(row["median"]) or np.isnan(row["silence"]):
             continue
         volume = row["least"] <= row["rows"] <= row["most"]
         fresh = not row["silence"] > row["longest"]
