@@ -127,6 +127,48 @@ def scoreboard(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def recheck(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")],
+    asset: Annotated[str | None, typer.Option(help="Only the checks of this table. [default: all]")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate the checks of past days again, without computing any table, and keep the results by partition.
+
+    Exit code 0: all hold; 2: some failed; 1: something could not be checked.
+    """
+    _enter_made(home)
+    import dagster as dg
+
+    from wanderbricks_assets.automation.orphans import PROCESS, sign_of_life
+    from wanderbricks_assets.definitions import defs
+    from wanderbricks_assets.monitoring.evaluations import Places
+    from wanderbricks_assets.monitoring.recheck import recheck as evaluate_again
+    from wanderbricks_assets.monitoring.recheck import recheck_run
+
+    running = _settings(home).home / "running"
+    with _sentences(), dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
+        place = {name: defs.resources[name] for name in ("lake", "source", "registry")}
+        places = Places(**place, instance=instance)
+        with recheck_run(instance, {PROCESS: process}) as run_id:
+            rows = list(evaluate_again(places, first.date(), last.date(), run_id, asset))
+    if as_json:
+        typer.echo(json.dumps([vars(row) for row in rows], indent=2))
+    else:
+        table = Table(
+            "", "table", "partition", "check", "found", title=f"Checks of {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        )
+        for row in rows:
+            table.add_row(row.mark, row.asset, row.partition or "", row.check, escape(row.said), style=row.colour)
+        console.print(table)
+        console.print(f"{sum(row.passed for row in rows)} of {len(rows)} checks hold")
+    if not all(row.could_run for row in rows):
+        raise typer.Exit(COULD_NOT_RUN)
+    raise typer.Exit(0 if all(row.passed for row in rows) else GATE_FAILED)
+
+
+@app.command()
 def backtest(
     model: Annotated[str, typer.Argument(help="Name of the model, as `revenue_forecaster`.")],
     origins: Annotated[int, typer.Option(min=1, help="How many past origins to fit and evaluate at.")] = 6,

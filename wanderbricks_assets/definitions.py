@@ -5,10 +5,12 @@ import dagster as dg
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
-from wanderbricks_assets.gold.checks import GOLD_CHECKS
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import lifecycle
 from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.monitoring.assets import realized_accuracy
+from wanderbricks_assets.monitoring.evaluations import asset_checks
+from wanderbricks_assets.monitoring.recheck import SUITES
 from wanderbricks_assets.predictions.assets import PREDICTION_ASSETS
 from wanderbricks_assets.resources.lake import Lake, LakeIOManager
 from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
@@ -25,9 +27,10 @@ defs = dg.Definitions(
         *dg.load_assets_from_modules([gold, features]),
         *(definition for definition in _LIFECYCLES if not isinstance(definition, dg.AssetChecksDefinition)),
         *PREDICTION_ASSETS,
+        realized_accuracy,
     ],
     asset_checks=[
-        *GOLD_CHECKS,
+        *map(asset_checks, SUITES),
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
     ],
     jobs=JOBS,

@@ -13,19 +13,22 @@ import dagster as dg
 from dagster._core.execution.api import create_execution_plan
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, MONITORING, PREDICTIONS, TRAINING
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key, judge
 from wanderbricks_assets.models.model import Model
 from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.monitoring.assets import unmeasured_days
+from wanderbricks_assets.monitoring.table_suites import SOURCE_CHECK_KEYS
 from wanderbricks_assets.partitions import ended, window_of
 from wanderbricks_assets.predictions.assets import TARGET_OF
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.window import Window
 
-# A gate that a version missed, and the promotion that says so: results, not faults.
+# A gate that a version missed, and the promotion that says so: results, not faults. Data that break their contract are.
 _REFUSED = ("DagsterAssetCheckFailedError", "Failure")
+_JUDGING = {step for model in MODELS.values() for step in (f"{model.name}_gates", champion_key(model))}
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime)
     training = [*_of_training(defs, instance, moment)]
     yield from training
     yield from _of_predictions(defs, instance, moment, may_promote=bool(training))
+    if days := unmeasured_days(instance, moment):
+        yield Planned(MONITORING.name, ("realized_accuracy",), *days)
 
 
 def _of_gold_and_features(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
@@ -194,7 +199,11 @@ class _Runs:
 
     def _job(self, planned: Planned) -> dg.JobDefinition:
         keys = {dg.AssetKey(key) for key in planned.assets}
-        return self._defs.resolve_job_def(planned.job).get_subset(asset_selection=keys)
+        checks = {key for key in self._defs.resolve_asset_graph().asset_check_keys if key.asset_key in keys}
+        if planned.job == MONITORING.name:  # no asset of the job stands for the source tables
+            checks.update(SOURCE_CHECK_KEYS)
+        job = self._defs.resolve_job_def(planned.job)
+        return job.get_subset(asset_selection=keys, asset_check_selection=checks)
 
     @contextmanager
     def _listening(self, run_id: str, steps: Mapping[str, set[str]]) -> Iterator[None]:
@@ -231,7 +240,7 @@ class _Runs:
         error = failure.step_failure_data.error
         while error.cause is not None:
             error = error.cause
-        if error.cls_name in _REFUSED:
+        if error.cls_name in _REFUSED and failure.step_key in _JUDGING:
             return
         reason = error.message.partition(f"{error.cls_name}: ")[2].strip() or error.message.strip()
         self.outcome.broken.setdefault(reason, []).extend([failure.step_key, *sorted(stopped)])

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from wanderbricks_assets.monitoring.table_suites import SOURCE_CHECK_KEYS
 from wanderbricks_assets.partitions import DAILY, HOURLY, WEEKLY
 
 _DAILY_FEATURES = dg.AssetSelection.assets("property_features", "user_features")
@@ -28,4 +29,10 @@ PREDICTIONS = dg.define_asset_job(
     partitions_def=DAILY,
     description="The day's forecasts, scores, prices and customer values, by the versions that serve.",
 )
-JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS]
+MONITORING = dg.define_asset_job(
+    "monitoring",
+    selection=dg.AssetSelection.groups("monitoring") | dg.AssetSelection.checks(*SOURCE_CHECK_KEYS),
+    partitions_def=DAILY,
+    description="What became of past predictions by the end of the day, and the checks of the day's source tables.",
+)
+JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS, MONITORING]

@@ -5,6 +5,7 @@ import sys
 from wanderbricks_assets.contracts.contract import Column, Contract
 from wanderbricks_assets.contracts.features import FEATURES
 from wanderbricks_assets.contracts.gold import GOLD
+from wanderbricks_assets.contracts.monitoring import MONITORING
 from wanderbricks_assets.contracts.predictions import PREDICTIONS
 from wanderbricks_assets.contracts.source import SOURCE
 
@@ -13,6 +14,7 @@ _PARTS = {
     "Gold": GOLD,
     "Features": FEATURES,
     "Predictions": PREDICTIONS,
+    "Monitoring": MONITORING,
 }
 
 

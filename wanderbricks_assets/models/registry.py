@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from wanderbricks_assets.lazy import pd
+from wanderbricks_assets.models.drift import reference, sample
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model, Scores
 from wanderbricks_assets.targets import TARGETS, Target
 
@@ -36,7 +37,7 @@ CHALLENGER = "Challenger"
 _FOR_SCHEMA = 1000  # rows that the schema of a dataset is inferred from
 _SERVED = Path(__file__).parent / "served.py"
 _SCORES, _ROWS = "scores", "evaluated_rows.parquet"
-CARD, FLOOR, DECISION = "model_card.md", "floor", "decision"
+CARD, FLOOR, DECISION, REFERENCE = "model_card.md", "floor", "decision", "drift_reference.json"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class ModelRegistry(dg.ConfigurableResource):
     ) -> str:
         """Log everything about a fitted model into the active run, register it as challenger, return the version.
 
-        inputs: some rows to predict for, as an example; card: the model card, in Markdown.
+        inputs: what it would predict from at its cutoff: an example, and the reference that drift is measured from;
+        card: the model card, in Markdown.
         """
         from mlflow.data.code_dataset_source import CodeDatasetSource
         from mlflow.data.meta_dataset import MetaDataset
@@ -118,6 +120,8 @@ class ModelRegistry(dg.ConfigurableResource):
         with tempfile.TemporaryDirectory() as folder:
             self._log_evaluation(Path(folder), evaluation)
             mlflow.log_text(card, CARD)
+            said = reference(model.predict(sample(inputs)))
+            mlflow.log_dict({"inputs": reference(inputs), "predictions": said}, REFERENCE)
             model_folder = Path(folder) / "model"
             model_folder.mkdir()
             (model_folder / "model.json").write_text(json.dumps({"model": target.model}))
@@ -183,6 +187,22 @@ class ModelRegistry(dg.ConfigurableResource):
                 losses=pd.read_parquet(folder / "losses.parquet")["loss"],
                 slices=pd.read_json(StringIO(summary["slices"]), orient="split"),
             )
+
+    def reference(self, run_id: str) -> dict[str, dict]:
+        """How `inputs` and `predictions` were distributed at training (models/drift.py); empty of versions older than
+        that."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._mlflow.artifacts.load_dict(f"runs:/{run_id}/{REFERENCE}")
+        except MlflowException:
+            if REFERENCE in (file.path for file in self._client.list_artifacts(run_id)):
+                raise
+            return {}
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """The metrics that a training run logged: the target's under its name, and those beside it."""
+        return self._client.get_run(run_id).data.metrics
 
     def evaluated_rows(self, run_id: str) -> pd.DataFrame:
         """The evaluated predictions that a training run logged: see Evaluation."""

@@ -10,6 +10,7 @@ from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.dagster_face import described
 from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.models.all import MODELS
+from wanderbricks_assets.models.drift import drifts
 from wanderbricks_assets.models.lifecycle import OWNERS, champion_key, inputs_of
 from wanderbricks_assets.models.model import Model
 from wanderbricks_assets.models.registry import ModelRegistry
@@ -19,6 +20,8 @@ from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
 from wanderbricks_assets.targets import TARGETS
 
+DRIFT = "drift"
+"""Metadata of a day's predictions: of `inputs` and `predictions`, by feature, the stability index and its bound."""
 PREDICTED_BY = {
     contracts.REVENUE_FORECAST: "revenue_forecaster",
     contracts.DEMAND_FORECAST: "demand_predictor",
@@ -51,7 +54,14 @@ def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinit
             )
             return
         inputs = model.inputs(tables_until(model.reads, lake, source, moment), moment)
-        rows = champion.model.predict(inputs).assign(
+        said = champion.model.predict(inputs)
+        reference = registry.reference(registry.run_of(target, champion.version))
+        moved = {
+            kind: {name: [drift.psi, drift.bound] for name, drift in drifts(reference[kind], now).items()}
+            for kind, now in (("inputs", inputs), ("predictions", said))
+            if kind in reference
+        }
+        rows = said.assign(
             prediction_date=(moment - timedelta(days=1)).date(),
             model_name=target.registered_name,
             model_version=champion.version,
@@ -59,7 +69,11 @@ def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinit
         )
         yield dg.Output(
             ibis.memtable(rows, schema=contract.schema) if rows.empty else ibis.memtable(rows),
-            metadata={"model_version": champion.version, "trained_until": str(champion.cutoff)},
+            metadata={
+                "model_version": champion.version,
+                "trained_until": str(champion.cutoff),
+                DRIFT: dg.MetadataValue.json(moved),
+            },
         )
 
     return predict

@@ -81,6 +81,14 @@ class Lake(dg.ConfigurableResource):
         table = self._open(name)
         return table.version() if table else None
 
+    def columns(self, name: str) -> dict[str, str]:
+        """The columns of a table as they are stored, with their Ibis types; empty when it was never written."""
+        table = self._open(name)
+        if table is None:
+            return {}
+        stored = ibis.Schema.from_pyarrow(pa.schema(table.schema().to_arrow()))
+        return {column: str(type_) for column, type_ in stored.items()}
+
     def _commit(self, contract: Contract, arrow: "pa.Table", window: Window | None) -> None:
         from deltalake import DeltaTable, write_deltalake
         from deltalake.exceptions import DeltaError

@@ -46,6 +46,11 @@ class FilesSource(dg.ConfigurableResource):
             rows = rows.filter(window.contains(rows[contract.time_column]))
         return rows
 
+    def columns(self, name: str, window: Window | None = None) -> dict[str, str]:
+        """The columns of a table as they are delivered, with their Ibis types; empty when nothing is."""
+        files = self.files(name, window)
+        return {column: str(type_) for column, type_ in _scan(files).schema().items()} if files else {}
+
     def undated(self, name: str, window: Window | None = None) -> Table:
         """The rows of an event table that carry no time, and so lie in no window, with `day`: that of their folder.
 

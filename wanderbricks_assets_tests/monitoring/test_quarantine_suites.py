@@ -8,7 +8,9 @@ import pytest
 
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.gold import assets
-from wanderbricks_assets.gold.checks import FEW_ROWS, GOLD_CHECKS
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.monitoring.evaluations import asset_checks
+from wanderbricks_assets.monitoring.quarantine_suites import FEW_ROWS, QUARANTINE_SUITES
 from wanderbricks_assets.resources.lake import Lake, LakeIOManager
 from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
 from wanderbricks_assets.source.assets import SOURCE_ASSETS
@@ -31,10 +33,11 @@ def write(folder: Path, name: str, *rows: dict) -> None:
 def checked(folder: Path, asset: dg.AssetsDefinition, day: str | None = None) -> dg.AssetCheckEvaluation:
     """The verdict of the check, after the asset has written its table."""
     source, lake = FilesSource(folder=str(folder)), Lake(folder=str(folder / "lake"))
-    resources = {"lake": lake, "source": source}
+    registry = ModelRegistry(tracking_uri="unused", artifact_folder="unused")
+    resources = {"lake": lake, "source": source, "registry": registry}
     io = {"io_manager": LakeIOManager(lake=lake), "source_io": SourceIOManager(source=source)}
     result = dg.materialize(
-        [*SOURCE_ASSETS, asset, *GOLD_CHECKS],
+        [*SOURCE_ASSETS, asset, *map(asset_checks, QUARANTINE_SUITES)],
         selection=dg.AssetSelection.assets(asset.key),
         resources=resources | io,
         partition_key=day,
