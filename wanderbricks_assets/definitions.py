@@ -3,6 +3,8 @@
 import dagster as dg
 
 from wanderbricks_assets.automation.jobs import JOBS
+from wanderbricks_assets.automation.schedules import SCHEDULES
+from wanderbricks_assets.automation.sensors import SENSORS
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
 from wanderbricks_assets.gold.checks import GOLD_CHECKS
@@ -31,6 +33,8 @@ defs = dg.Definitions(
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
     ],
     jobs=JOBS,
+    schedules=SCHEDULES,
+    sensors=SENSORS,
     resources={
         "lake": _LAKE,
         "source": _SOURCE,
