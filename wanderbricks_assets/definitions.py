@@ -3,6 +3,7 @@
 import dagster as dg
 
 from wanderbricks_assets.automation.jobs import JOBS
+from wanderbricks_assets.automation.journal import SourceJournal
 from wanderbricks_assets.automation.schedules import SCHEDULES
 from wanderbricks_assets.automation.sensors import SENSORS
 from wanderbricks_assets.features import assets as features
@@ -38,6 +39,7 @@ defs = dg.Definitions(
     resources={
         "lake": _LAKE,
         "source": _SOURCE,
+        "journal": SourceJournal(folder=str(settings().home / "observations")),
         "io_manager": LakeIOManager(lake=_LAKE),
         "source_io": SourceIOManager(source=_SOURCE),
         "registry": ModelRegistry(

@@ -79,7 +79,7 @@ class Asking:
     def under_way(self, planned: Planned) -> Iterator[dg.DagsterRun]:
         """The runs, queued or in progress, that materialize some of the same partitions."""
         for run in self.planner.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-            if self._assets(run) & set(planned.assets) and _overlap(run, planned):
+            if self._assets(run) & set(planned.assets) and overlaps(run, planned.first, planned.last):
                 yield run
 
     def _assets(self, run: dg.DagsterRun) -> set[str]:
@@ -138,8 +138,8 @@ def _named(planned: Planned) -> str:
     return f"{planned.job} of {span}"
 
 
-def _overlap(run: dg.DagsterRun, planned: Planned) -> bool:
+def overlaps(run: dg.DagsterRun, begin: str, end: str) -> bool:
     """Keys of one asset have one form, in which later ones sort later; a run without keys may touch any."""
     one = run.tags.get(PARTITION_NAME_TAG)
     first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, one), run.tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
-    return first is None or last is None or (first <= planned.last and planned.first <= last)
+    return first is None or last is None or (first <= end and begin <= last)

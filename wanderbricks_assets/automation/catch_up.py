@@ -49,6 +49,8 @@ def catch_up(
 
     A failed gate breaks nothing: the model's champion stays, and everything else goes on. `tags` are put on the runs.
     """
+    # Before anything is read, so that what comes while it runs is known to have come later.
+    defs.resources["journal"].observe(defs.resources["source"])
     plans = Planner.of(defs, instance).everything(moment)
     runs = _Runs(defs, instance, show, plans, tags or {})
     for planned in plans:

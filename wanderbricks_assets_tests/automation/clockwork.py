@@ -10,15 +10,14 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
 
+from wanderbricks_assets.automation.journal import SourceJournal
 from wanderbricks_assets.automation.plans import Planner
 from wanderbricks_assets.definitions import defs
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.partitions import DAILY, HOURLY, ended
-from wanderbricks_assets.resources.lake import Lake
-from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.resources.lake import Lake, LakeIOManager
+from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
 from wanderbricks_assets_tests.marketplace import at
-
-REPOSITORY = defs.get_repository_def()
 
 
 @dataclass
@@ -30,26 +29,31 @@ class Clockwork:
     def __post_init__(self):
         self.lake = Lake(folder=str(self.folder / "lake"))
         self.source = FilesSource(folder=str(self.folder / "source"))
+        self.journal = SourceJournal(folder=str(self.folder / "observations"))
         self.registry = ModelRegistry(
             tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}", artifact_folder=str(self.folder / "artifacts")
         )
+        parts = {name: getattr(defs, name) for name in ("assets", "asset_checks", "jobs", "schedules", "sensors")}
+        inputs = {"io_manager": LakeIOManager(lake=self.lake), "source_io": SourceIOManager(source=self.source)}
+        self.defs = dg.Definitions(**parts, resources=self.resources | inputs, executor=defs.executor)
+        self.repository = self.defs.get_repository_def()
 
     @property
     def resources(self) -> dict[str, object]:
-        return {"lake": self.lake, "source": self.source, "registry": self.registry}
+        return {"lake": self.lake, "source": self.source, "registry": self.registry, "journal": self.journal}
 
     def planner(self) -> Planner:
-        return Planner(REPOSITORY, self.instance, **self.resources)
+        return Planner(self.repository, self.instance, self.lake, self.source, self.registry)
 
     def tick(self, schedule: str, moment: str):
         """What a schedule asks for at a moment."""
-        definition = REPOSITORY.get_schedule_def(schedule)
+        definition = self.repository.get_schedule_def(schedule)
         with (
             at_time(moment) as now,
             dg.build_schedule_context(
                 instance=self.instance,
                 scheduled_execution_time=now,
-                repository_def=REPOSITORY,
+                repository_def=self.repository,
                 resources=self.resources,
             ) as context,
         ):
@@ -57,13 +61,13 @@ class Clockwork:
 
     def look(self, sensor: str, moment: str, store: bool = True):
         """What a sensor asks for. A tick that is not stored is one during which the daemon was killed."""
-        definition = REPOSITORY.get_sensor_def(sensor)
+        definition = self.repository.get_sensor_def(sensor)
         with (
             at_time(moment),
             dg.build_sensor_context(
                 instance=self.instance,
                 cursor=self.cursors.get(sensor),
-                repository_def=REPOSITORY,
+                repository_def=self.repository,
                 resources=self.resources,
             ) as context,
         ):
@@ -94,13 +98,21 @@ class Clockwork:
     def begun(self, request: dg.RunRequest, status=dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
         """A run as the daemon would create it from a request, in some state, not executed."""
         tags = dict(request.tags) | ({"dagster/partition": request.partition_key} if request.partition_key else {})
-        run = self.instance.create_run_for_job(
-            REPOSITORY.get_job(request.job_name),
+        return self.instance.create_run_for_job(
+            self.repository.get_job(request.job_name),
             tags=tags,
             asset_selection=frozenset(request.asset_selection),
             status=status,
         )
-        return run
+
+    def execute(self, found) -> None:
+        """The runs that were asked for, as the daemon would launch them."""
+        for request in found.run_requests:
+            job = self.repository.get_job(request.job_name)
+            result = job.get_subset(asset_selection=set(request.asset_selection)).execute_in_process(
+                instance=self.instance, partition_key=request.partition_key, tags=dict(request.tags)
+            )
+            assert result.success
 
 
 def _nothing() -> dg.MaterializeResult:
@@ -115,7 +127,7 @@ def clockwork(folder: Path) -> Iterator[Clockwork]:
         "class": "BatchingSqliteEventLogStorage",
         "config": {"base_dir": str(folder / "dagster" / "history")},
     }
-    (folder / "dagster").mkdir()
+    (folder / "dagster").mkdir(exist_ok=True)
     with (
         pytest.MonkeyPatch.context() as environment,
         dg.DagsterInstance.local_temp(str(folder / "dagster"), {"event_log_storage": storage}) as instance,
