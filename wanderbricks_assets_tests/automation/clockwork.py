@@ -127,7 +127,7 @@ def clockwork(folder: Path) -> Iterator[Clockwork]:
         "class": "BatchingSqliteEventLogStorage",
         "config": {"base_dir": str(folder / "dagster" / "history")},
     }
-    (folder / "dagster").mkdir(exist_ok=True)
+    (folder / "dagster").mkdir(parents=True, exist_ok=True)
     with (
         pytest.MonkeyPatch.context() as environment,
         dg.DagsterInstance.local_temp(str(folder / "dagster"), {"event_log_storage": storage}) as instance,
