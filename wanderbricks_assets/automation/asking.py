@@ -134,12 +134,14 @@ def _identity(planned: Planned) -> str:
 
 
 def _named(planned: Planned) -> str:
+    if planned.first is None:
+        return f"{planned.job} ({', '.join(planned.assets)})"
     span = planned.first if planned.first == planned.last else f"{planned.first} to {planned.last}"
     return f"{planned.job} of {span}"
 
 
-def overlaps(run: dg.DagsterRun, begin: str, end: str) -> bool:
-    """Keys of one asset have one form, in which later ones sort later; a run without keys may touch any."""
+def overlaps(run: dg.DagsterRun, begin: str | None, end: str | None) -> bool:
+    """Keys of one asset have one form, in which later ones sort later; what has no keys may touch any."""
     one = run.tags.get(PARTITION_NAME_TAG)
     first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, one), run.tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
-    return first is None or last is None or (first <= end and begin <= last)
+    return None in (first, last, begin, end) or (first <= end and begin <= last)

@@ -53,9 +53,8 @@ class LateData:
         dimensions = self._dimensions()
         self._follow()
         stages = [self._runs(assets) for assets in _STAGES]
-        if dimensions and self._all_days:
-            day = self._all_days[-1]  # of a job of days, a run has a day, although these assets have none
-            stages[0].insert(0, Planned(GOLD_AND_FEATURES.name, tuple(dimensions), day, day))
+        if dimensions:
+            stages[0].insert(0, Planned(GOLD_AND_FEATURES.name, tuple(dimensions), None, None))
         touched = {asset for asset, keys in self.touched.items() if keys}
         stages.append(self._predictions(touched))
         return [stage for stage in stages if stage]

@@ -26,15 +26,15 @@ _DETAIL = "fact_booking_detail"
 
 @dataclass(frozen=True)
 class Planned:
-    """One run: a job, the assets of it to materialize, and the range of partitions.
+    """One run: a job, the assets of it to materialize, and the range of partitions (None: the assets have none).
 
     `settle` looks again when it is the run's turn, as the runs before it may have changed what is to be done.
     """
 
     job: str
     assets: tuple[str, ...]
-    first: str
-    last: str
+    first: str | None
+    last: str | None
     settle: Callable[["Planned"], "Planned"] = lambda planned: planned
 
 
