@@ -39,6 +39,7 @@ Home = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
 COULD_NOT_RUN, GATE_FAILED = 1, 2
+_LOOKS_AT_THE_CLOCK = 5  # seconds
 # Typer's usage errors, of which this is one kind, would end with 2, which here means that a gate failed.
 typer.BadParameter.__base__.exit_code = COULD_NOT_RUN
 
@@ -57,12 +58,17 @@ def simulate(
             "Databricks."
         ),
     ] = "marketplace",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on hour by hour, as time goes by, until Ctrl-C.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Fill a folder with the tables of a simulated marketplace, or go on from where it stands."""
     from wanderbricks_assets.simulator import simulate as run_simulator
 
     folder = out or _settings(home).source_folder
+    if follow and until:
+        raise typer.BadParameter("--follow goes on for ever; leave out --until")
     began = time.monotonic()
 
     def show(day: date) -> None:
@@ -78,6 +84,12 @@ def simulate(
     console.print(
         f"{folder} holds the marketplace up to {summary.until:%Y-%m-%d %H:%M} UTC ({time.monotonic() - began:.0f} s)"
     )
+    while follow:
+        time.sleep(_LOOKS_AT_THE_CLOCK)
+        if _now() > summary.until:
+            with _sentences():
+                summary = run_simulator(folder, _now())
+            console.print(f"{summary.until:%Y-%m-%d %H:%M} UTC: {sum(summary.rows.values()):,} events")
 
 
 @app.command()

@@ -3,6 +3,9 @@
 import dagster as dg
 
 from wanderbricks_assets.automation.jobs import JOBS
+from wanderbricks_assets.automation.journal import SourceJournal
+from wanderbricks_assets.automation.schedules import SCHEDULES
+from wanderbricks_assets.automation.sensors import SENSORS
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
 from wanderbricks_assets.models.all import MODELS
@@ -34,9 +37,12 @@ defs = dg.Definitions(
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
     ],
     jobs=JOBS,
+    schedules=SCHEDULES,
+    sensors=SENSORS,
     resources={
         "lake": _LAKE,
         "source": _SOURCE,
+        "journal": SourceJournal(folder=str(settings().home / "observations")),
         "io_manager": LakeIOManager(lake=_LAKE),
         "source_io": SourceIOManager(source=_SOURCE),
         "registry": ModelRegistry(

@@ -1,4 +1,4 @@
-"""The servers of one machine: Dagster's UI with its daemon, and MLflow's UI. Ctrl-C stops all of them."""
+"""The servers of one machine: Dagster's UI and daemon, MLflow's UI, the simulated marketplace. Ctrl-C stops all."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from wanderbricks_assets.home import enter
 from wanderbricks_assets.settings import Settings
@@ -28,6 +29,10 @@ class Server:
     command: tuple[str, ...]
     address: str | None = None
 
+    @property
+    def port(self) -> int | None:
+        return urlsplit(self.address).port if self.address else None
+
 
 def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Callable[[str], None]) -> int:
     """Start the servers, print their addresses, wait until one ends or the person stops them; returns an exit code."""
@@ -36,9 +41,9 @@ def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Calla
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
     servers = _servers(settings, host, port, mlflow_port)
-    for server, its_port in zip(servers, (port, None, mlflow_port), strict=True):
-        if its_port and _is_taken(host, its_port):
-            say(f"[red]Port {its_port} is taken[/red]: {server.name} cannot start; stop what listens there.")
+    for server in servers:
+        if server.port and _is_taken(host, server.port):
+            say(f"[red]Port {server.port} is taken[/red]: {server.name} cannot start; stop what listens there.")
             return 1
     for how in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs are born deaf to SIGINT
         signal.signal(how, _interrupt)
@@ -75,7 +80,7 @@ def _interrupt(*_: object) -> None:
 def _servers(settings: Settings, host: str, port: int, mlflow_port: int) -> list[Server]:
     python = [sys.executable, "-m"]
     workspace = ["--workspace", str(_WORKSPACE)] if _WORKSPACE.exists() else ["-m", "wanderbricks_assets.definitions"]
-    return [
+    servers = [
         Server(
             "Dagster UI",
             (*python, "dagster_webserver", "--host", host, "--port", str(port), *workspace),
@@ -91,6 +96,9 @@ def _servers(settings: Settings, host: str, port: int, mlflow_port: int) -> list
             f"http://{host}:{mlflow_port}",
         ),
     ]  # fmt: skip
+    if settings.source_folder == settings.home / "source":  # our own simulated marketplace, which keeps growing
+        servers.append(Server("Marketplace", (*python, "wanderbricks_assets.cli", "simulate", "--follow")))
+    return servers
 
 
 def _wait_for(server: Server, process: subprocess.Popen, logs: Path) -> None:

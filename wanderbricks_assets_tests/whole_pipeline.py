@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import ibis
 import pandas as pd
 
-from wanderbricks_assets.automation.catch_up import oldest_booking_touched
+from wanderbricks_assets.automation.plans import oldest_booking_touched
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.features.engagement_features import engagement_features
 from wanderbricks_assets.features.property_features import property_features

@@ -4,45 +4,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from functools import partial
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 import dagster as dg
 from dagster._core.execution.api import create_execution_plan
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, MONITORING, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.plans import Planned, Planner, checks_of, range_tags
 from wanderbricks_assets.models.all import MODELS
-from wanderbricks_assets.models.lifecycle import champion_key, judge
-from wanderbricks_assets.models.model import Model
-from wanderbricks_assets.models.registry import ModelRegistry
-from wanderbricks_assets.monitoring.assets import unmeasured_days
-from wanderbricks_assets.monitoring.table_suites import SOURCE_CHECK_KEYS
-from wanderbricks_assets.partitions import ended, window_of
-from wanderbricks_assets.predictions.assets import TARGET_OF
-from wanderbricks_assets.resources.lake import Lake
-from wanderbricks_assets.resources.source import FilesSource
-from wanderbricks_assets.window import Window
+from wanderbricks_assets.models.lifecycle import champion_key
 
 # A gate that a version missed, and the promotion that says so: results, not faults. Data that break their contract are.
 _REFUSED = ("DagsterAssetCheckFailedError", "Failure")
 _JUDGING = {step for model in MODELS.values() for step in (f"{model.name}_gates", champion_key(model))}
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run: a job, the assets of it to materialize, and the range of partitions.
-
-    `settle` looks again when it is the run's turn, as the runs before it may have changed what is to be done.
-    """
-
-    job: str
-    assets: tuple[str, ...]
-    first: str
-    last: str
-    settle: Callable[["Planned"], "Planned"] = lambda planned: planned
 
 
 @dataclass
@@ -77,7 +52,9 @@ def catch_up(
 
     A failed gate breaks nothing: the model's champion stays, and everything else goes on. `tags` are put on the runs.
     """
-    plans = list(_plans(defs, instance, moment))
+    # Before anything is read, so that what comes while it runs is known to have come later.
+    defs.resources["journal"].observe(defs.resources["source"])
+    plans = Planner.of(defs, instance).everything(moment)
     runs = _Runs(defs, instance, show, plans, tags or {})
     for planned in plans:
         if not runs.outcome.broken:
@@ -85,75 +62,6 @@ def catch_up(
         elif planned.job not in runs.outcome.not_begun:  # it would be computed, and trained, on what is not there
             runs.outcome.not_begun.append(planned.job)
     return runs.outcome
-
-
-def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
-    yield from _of_gold_and_features(defs, instance, moment)
-    hourly = _assets_of(defs, ENGAGEMENT.name)
-    if missing := _missing(instance, hourly, ENGAGEMENT.partitions_def, moment):
-        yield Planned(ENGAGEMENT.name, tuple(hourly), *missing)
-    training = [*_of_training(defs, instance, moment)]
-    yield from training
-    yield from _of_predictions(defs, instance, moment, may_promote=bool(training))
-    if days := unmeasured_days(instance, moment):
-        yield Planned(MONITORING.name, ("realized_accuracy",), *days)
-
-
-def _of_gold_and_features(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
-    daily, without_days, detail = [], [], "fact_booking_detail"
-    for key in _assets_of(defs, GOLD_AND_FEATURES.name):
-        partitioned = defs.get_assets_def(key).partitions_def is not None
-        (daily if partitioned else without_days).append(key)
-    missing = _missing(instance, daily, GOLD_AND_FEATURES.partitions_def, moment)
-    if not missing:
-        return
-    first, last = missing
-    begins = first == GOLD_AND_FEATURES.partitions_def.get_first_partition_key()
-    at_once = daily if begins else [key for key in daily if key != detail]
-    yield Planned(GOLD_AND_FEATURES.name, (*without_days, *at_once), first, last)
-    if detail not in at_once:
-        yield Planned(
-            GOLD_AND_FEATURES.name,
-            (detail,),
-            first,
-            last,
-            partial(_with_bookings_touched, defs.resources["lake"], defs.resources["source"]),
-        )
-
-
-def _of_training(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
-    """The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them."""
-    weeks = ended(TRAINING.partitions_def, moment)
-    if not weeks:
-        return
-    untrained = _lacking(instance, list(MODELS), weeks[-1])
-    champions = [
-        champion_key(model)
-        for name, model in MODELS.items()
-        if name in untrained or _awaits_promotion(model, defs.resources["registry"])
-    ]
-    if champions:
-        yield Planned(TRAINING.name, (*untrained, *champions), weeks[-1], weeks[-1])
-
-
-def _of_predictions(
-    defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime, may_promote: bool
-) -> Iterator[Planned]:
-    """The newest day, of the models that a version serves for, or may once training has run.
-
-    A model whose first champion appears later is thus caught up from the newest day on; the days before it are there
-    for whoever wants to backfill them.
-    """
-    days = ended(PREDICTIONS.partitions_def, moment)
-    if not days:
-        return
-    settle = partial(_with_champion, defs.resources["registry"])
-    planned = Planned(
-        PREDICTIONS.name, tuple(_lacking(instance, list(TARGET_OF), days[-1])), days[-1], days[-1], settle
-    )
-    planned = planned if may_promote else settle(planned)
-    if planned.assets:
-        yield planned
 
 
 class _Runs:
@@ -184,7 +92,7 @@ class _Runs:
             result = job.execute_in_process(
                 instance=self._instance,
                 partition_key=planned.first if planned.first == planned.last else None,
-                tags={**self._tags, **_range_tags(planned)},
+                tags={**self._tags, **range_tags(planned)},
                 run_id=run_id,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
@@ -199,9 +107,7 @@ class _Runs:
 
     def _job(self, planned: Planned) -> dg.JobDefinition:
         keys = {dg.AssetKey(key) for key in planned.assets}
-        checks = {key for key in self._defs.resolve_asset_graph().asset_check_keys if key.asset_key in keys}
-        if planned.job == MONITORING.name:  # no asset of the job stands for the source tables
-            checks.update(SOURCE_CHECK_KEYS)
+        checks = checks_of(planned, self._defs.resolve_asset_graph())
         job = self._defs.resolve_job_def(planned.job)
         return job.get_subset(asset_selection=keys, asset_check_selection=checks)
 
@@ -256,62 +162,3 @@ def _depending_on(step: str, steps: Mapping[str, set[str]]) -> set[str]:
     """The steps that wait for a step, and those that wait for them."""
     direct = {name for name, needs in steps.items() if step in needs}
     return direct.union(*(_depending_on(name, steps) for name in direct))
-
-
-def _range_tags(planned: Planned) -> dict[str, str]:
-    if planned.first == planned.last:
-        return {}
-    return {ASSET_PARTITION_RANGE_START_TAG: planned.first, ASSET_PARTITION_RANGE_END_TAG: planned.last}
-
-
-def _assets_of(defs: dg.Definitions, job: str) -> list[str]:
-    keys = defs.resolve_job_def(job).asset_layer.executable_asset_keys
-    return sorted(key.to_user_string() for key in keys)
-
-
-def _missing(
-    instance: dg.DagsterInstance, keys: list[str], partitions: dg.TimeWindowPartitionsDefinition, moment: datetime
-) -> tuple[str, str] | None:
-    """The range from the first partition that any of the assets lacks to the last one that has ended."""
-    wanted = ended(partitions, moment)
-    have = set.intersection(*(set(instance.get_materialized_partitions(dg.AssetKey(key))) for key in keys))
-    first = next((key for key in wanted if key not in have), None)
-    return (first, wanted[-1]) if first else None
-
-
-def _lacking(instance: dg.DagsterInstance, keys: list[str], partition: str) -> list[str]:
-    """The assets that lack a partition."""
-    return [key for key in keys if partition not in instance.get_materialized_partitions(dg.AssetKey(key))]
-
-
-def _awaits_promotion(model: type[Model], registry: ModelRegistry) -> bool:
-    """Whether the newest version passed all gates and nothing was decided: a run was stopped before its end."""
-    target = model.target()
-    candidate = registry.candidate(target)
-    if candidate is None or candidate.version is None or candidate.decision is not None:
-        return False
-    return all(verdict.passed for verdict in judge(target, candidate, registry))
-
-
-def _with_champion(registry: ModelRegistry, planned: Planned) -> Planned:
-    """The predictions for which some version may have been known at the end of the day."""
-    day = dg.PartitionKeyRange(planned.first, planned.last)
-    end = window_of(PREDICTIONS.partitions_def, day).end
-    assets = tuple(key for key in planned.assets if registry.serving_version(TARGET_OF[key], end))
-    return replace(planned, assets=assets)
-
-
-def _with_bookings_touched(lake: Lake, source: FilesSource, planned: Planned) -> Planned:
-    days = Window.of_days(date.fromisoformat(planned.first), date.fromisoformat(planned.last))
-    oldest = oldest_booking_touched(lake, source, days)
-    begin = GOLD_AND_FEATURES.partitions_def.get_first_partition_key()
-    return replace(planned, first=max(begin, oldest.isoformat())) if oldest else planned
-
-
-def oldest_booking_touched(lake: Lake, source: FilesSource, days: Window) -> date | None:
-    """The day on which the oldest booking was made that changed, or was paid or refunded, in these days."""
-    history = lake.read("fact_booking_history")
-    changed = history.filter(days.contains(history.known_at)).select("created_at")
-    paid = history.semi_join(source.read("payments", days), "booking_id").select("created_at")
-    oldest = changed.union(paid).created_at.min().to_pyarrow().as_py()
-    return oldest.date() if oldest else None

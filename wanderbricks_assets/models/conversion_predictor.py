@@ -308,7 +308,7 @@ def _check_labels(frame: pd.DataFrame, tables: Tables, span: tuple[datetime, dat
 def _reach(table: Table, column: str, cutoff: datetime) -> str:
     before = table.filter(table[column] < cutoff)
     first, last = before.aggregate(first=before[column].min(), last=before[column].max()).to_pandas().iloc[0]
-    return "are empty" if pd.isna(first) else f"run from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    return "is empty" if pd.isna(first) else f"run from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
 def _better(losses: dict[str, np.ndarray], users: np.ndarray) -> str:

@@ -63,7 +63,9 @@ def test_nothing_after_the_cutoff_changes_what_is_learned(frames, training, mode
 
 def test_the_features_of_a_customer_know_nothing_of_the_year_that_is_predicted(frames, training):
     noisy = tables(with_noise_after(frames, CUTOFF - YEAR))
-    assert_frame_equal(CustomerLtv.inputs(noisy, CUTOFF - YEAR), training.drop(columns=[LABEL, "origin"]), check_exact=True)
+    assert_frame_equal(
+        CustomerLtv.inputs(noisy, CUTOFF - YEAR), training.drop(columns=[LABEL, "origin"]), check_exact=True
+    )
 
 
 def test_the_label_is_the_value_of_bookings_of_the_year_that_were_not_cancelled_by_its_end(frames, training):

@@ -1,0 +1,52 @@
+"""What a schedule began is carried on: what waited begins, what failed is tried again."""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from wanderbricks_assets.automation.asking import Asking
+from wanderbricks_assets.automation.jobs import JOBS
+from wanderbricks_assets.automation.plans import Planner
+from wanderbricks_assets.automation.schedules import CRON, naive_now, newest_tick
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+
+# A tick is its schedule's own for so long; then whatever it could not ask for is carried on.
+_LEFT_TO_THE_SCHEDULE = timedelta(minutes=3)
+_LOOKED_AGAIN_AFTER = timedelta(minutes=20)
+
+
+@dg.sensor(
+    jobs=JOBS,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Carries on what a schedule began: when a run ends, what waited for it begins; what failed is tried "
+    "again an hour later, training a day later.",
+)
+def carry_on(
+    context: dg.SensorEvaluationContext, lake: Lake, source: FilesSource, registry: ModelRegistry
+) -> dg.SensorResult | dg.SkipReason:
+    now, instance = naive_now(), context.instance
+    # Looking costs a second, a look at the newest run nothing.
+    newest = instance.get_run_records(limit=1, order_by="update_timestamp")
+    seen = f"{newest[0].storage_id} {newest[0].dagster_run.status.value}" if newest else "no run"
+    if context.cursor:
+        before, _, at = context.cursor.rpartition(" ")
+        if before == seen and now < datetime.fromisoformat(at) + _LOOKED_AGAIN_AFTER:
+            return dg.SkipReason("No run has begun or ended since the last look.")
+    asking = Asking(Planner(context.repository_def, instance, lake, source, registry), now)
+    requests, reasons = [], []
+    for name, cron in CRON.items():
+        tick = newest_tick(cron)
+        if now - tick < _LEFT_TO_THE_SCHEDULE:
+            return dg.SkipReason(f"{name}_schedule ticks; what it leaves is looked at in some minutes.")
+        found = asking.of_rhythm(name, tick)
+        if isinstance(found, dg.SkipReason):
+            reasons.append(found.skip_message)
+        else:
+            requests += found
+    cursor = f"{seen} {now.isoformat(timespec='seconds')}"
+    if not requests:
+        return dg.SensorResult(skip_reason=" ".join(reasons), cursor=cursor)
+    return dg.SensorResult(run_requests=requests, cursor=cursor)

@@ -1,0 +1,76 @@
+"""A new champion speaks at once: the newest day is predicted again by the version that serves now."""
+
+import json
+
+import dagster as dg
+
+from wanderbricks_assets.automation.asking import Asking
+from wanderbricks_assets.automation.jobs import PREDICTIONS
+from wanderbricks_assets.automation.plans import Planned, Planner
+from wanderbricks_assets.automation.schedules import naive_now
+from wanderbricks_assets.models.all import MODELS
+from wanderbricks_assets.models.lifecycle import champion_key
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.partitions import ended, window_of
+from wanderbricks_assets.predictions.assets import TARGET_OF
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
+
+
+@dg.sensor(
+    job=PREDICTIONS,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Predicts the newest day again when another version serves. The cursor holds the version that was "
+    "answered, by model; the serving endpoint follows the registry's alias by itself.",
+)
+def promotion_sensor(
+    context: dg.SensorEvaluationContext, lake: Lake, source: FilesSource, registry: ModelRegistry
+) -> dg.SensorResult:
+    planner = Planner(context.repository_def, context.instance, lake, source, registry)
+    answered: dict[str, str] = json.loads(context.cursor or "{}")
+    requests, reasons = [], []
+    for asset, target in TARGET_OF.items():
+        version = _version_named(context.instance, champion_key(MODELS[target.model]))
+        if version is None or version == answered.get(target.model):
+            continue
+        found = _answer(planner, asset, version)
+        if isinstance(found, dg.RunRequest):
+            requests.append(found)
+        elif isinstance(found, dg.SkipReason):  # a run is under way, which may have begun with the version before
+            reasons.append(found.skip_message)
+            continue
+        else:
+            reasons.append(found)
+        answered[target.model] = version
+    cursor = json.dumps(answered)
+    if requests:
+        return dg.SensorResult(run_requests=requests, cursor=cursor)
+    return dg.SensorResult(skip_reason=" ".join(reasons) or "The same versions serve as before.", cursor=cursor)
+
+
+def _version_named(instance: dg.DagsterInstance, champion: str) -> str | None:
+    event = instance.get_latest_materialization_event(dg.AssetKey(champion))
+    version = event.asset_materialization.metadata.get("version") if event else None
+    return str(version.value) if version and version.value else None
+
+
+def _answer(planner: Planner, asset: str, version: str) -> dg.RunRequest | dg.SkipReason | str:
+    now = naive_now()
+    days = ended(PREDICTIONS.partitions_def, now)
+    if not days or days[-1] not in planner.materialized(asset):
+        return f"{asset}: version {version} serves; the day's predictions are still to come."
+    day = days[-1]
+    made = planner.instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[day]), limit=1
+    ).records[0]
+    by = made.asset_materialization.metadata.get("model_version")
+    if by is not None and str(by.value) == version:
+        return f"{asset} of {day} was predicted by version {version}."
+    end = window_of(PREDICTIONS.partitions_def, dg.PartitionKeyRange(day, day)).end
+    if planner.registry.serving_version(TARGET_OF[asset], end) != version:
+        return f"{asset} of {day} is not version {version}'s to predict: it has seen later days."
+    found = Asking(planner, now).request(Planned(PREDICTIONS.name, (asset,), day, day))
+    if isinstance(found, dg.SkipReason):
+        return found
+    return found.with_replaced_attrs(run_key=f"{asset}/{version}/{day}")
