@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from wanderbricks_assets.automation.alerts.sensor import ALERT_SENSORS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
@@ -31,6 +32,7 @@ defs = dg.Definitions(
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
     ],
     jobs=JOBS,
+    sensors=ALERT_SENSORS,
     resources={
         "lake": _LAKE,
         "source": _SOURCE,
