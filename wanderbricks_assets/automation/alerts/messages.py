@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -11,18 +12,53 @@ from wanderbricks_assets.automation.alerts.incidents import Incident, State
 _MOST_PARTITIONS = 10  # named in one message
 
 
+@dataclass(frozen=True)
+class Alike:
+    """Incidents of one check, step or run, which differ in their partitions."""
+
+    incidents: list[Incident]
+
+    @property
+    def newest(self) -> Incident:
+        return max(self.incidents, key=lambda incident: incident.last_failed_at)
+
+    @property
+    def partitions(self) -> list[str]:
+        """Those that failed, or what the run covered that said so."""
+        return sorted({incident.partitions or incident.span for incident in self.incidents} - {""})
+
+    @property
+    def since(self) -> float:
+        return min(incident.since for incident in self.incidents)
+
+    @property
+    def closed_at(self) -> float:
+        return max(incident.closed_at for incident in self.incidents)
+
+    @property
+    def failures(self) -> int:
+        return sum(incident.failures for incident in self.incidents)
+
+
+def grouped(incidents: Iterable[Incident]) -> list[Alike]:
+    groups: dict[tuple, Alike] = {}
+    for incident in incidents:
+        groups.setdefault(_kind(incident), Alike([])).incidents.append(incident)
+    return list(groups.values())
+
+
 def messages(news: Iterable[tuple[State, Incident]], ui_url: str) -> list[tuple[Message, list[Incident]]]:
     """One message per check, step or run, with all its partitions: a backfill's fault is told once. What fails,
     recovers and fails again is told in that order."""
-    groups: list[tuple[State, list[Incident]]] = []
-    newest: dict[tuple, tuple[State, list[Incident]]] = {}
+    groups: list[tuple[State, Alike]] = []
+    newest: dict[tuple, tuple[State, Alike]] = {}
     for state, incident in news:
-        subject = (incident.kind, incident.asset, incident.name, incident.severity)
-        if subject not in newest or newest[subject][0] != state:
-            newest[subject] = (state, [])
-            groups.append(newest[subject])
-        newest[subject][1].append(incident)
-    return [(_message(state, incidents, ui_url), incidents) for state, incidents in groups]
+        kind = _kind(incident)
+        if kind not in newest or newest[kind][0] != state:
+            newest[kind] = (state, Alike([]))
+            groups.append(newest[kind])
+        newest[kind][1].incidents.append(incident)
+    return [(_message(state, alike, ui_url), alike.incidents) for state, alike in groups]
 
 
 def link(incident: Incident, ui_url: str) -> str:
@@ -38,41 +74,38 @@ def subject(incident: Incident) -> str:
     return f"{incident.asset or incident.name}, {'step' if incident.kind == 'step' else 'run'}"
 
 
-def where(incident: Incident) -> str:
-    """The partition that failed, or what the run covered that said so."""
-    return incident.partitions or incident.span
-
-
 def at(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _message(state: State, incidents: list[Incident], ui_url: str) -> Message:
-    first, id = incidents[0], uuid.uuid4().hex[:12]
-    partitions = sorted({where(incident) for incident in incidents} - {""})
+def few(partitions: list[str]) -> str:
+    more = len(partitions) - _MOST_PARTITIONS
+    return ", ".join(partitions[:_MOST_PARTITIONS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _kind(incident: Incident) -> tuple[str, ...]:
+    return incident.kind, incident.asset, incident.name, incident.severity
+
+
+def _message(state: State, alike: Alike, ui_url: str) -> Message:
+    newest, partitions, id = alike.newest, alike.partitions, uuid.uuid4().hex[:12]
     shown = f" ({partitions[0]})" if len(partitions) == 1 else f" ({len(partitions)} partitions)" if partitions else ""
-    since = min(incident.since for incident in incidents)
     lines = {
-        "Value": first.measured if state == "failed" else "",
-        "Reason": first.reason if state == "failed" else "",
-        "Partitions" if len(partitions) > 1 else "Partition": _few(partitions),
-        "Failed since": at(since),
-        "Recovered": at(max(incident.closed_at for incident in incidents)) if state == "recovered" else "",
-        "Severity": first.severity,
-        "Owner": ", ".join(first.owners) or "nobody",
-        "See": link(first, ui_url),
+        "Value": newest.measured if state == "failed" else "",
+        "Reason": newest.reason if state == "failed" else "",
+        "Partitions" if len(partitions) > 1 else "Partition": few(partitions),
+        "Failed since": at(alike.since),
+        "Recovered": at(alike.closed_at) if state == "recovered" else "",
+        "Severity": newest.severity,
+        "Owner": ", ".join(newest.owners) or "nobody",
+        "See": link(newest, ui_url),
         "Alert": id,
     }
     return Message(
         id=id,
-        title=f"{first.severity if state == 'failed' else 'Recovered'}: {subject(first)}{shown}",
+        title=f"{newest.severity if state == 'failed' else 'Recovered'}: {subject(newest)}{shown}",
         body="\n".join(f"{name}: {text}" for name, text in lines.items() if text),
         state=state,
-        severity=first.severity,
-        owners=first.owners,
+        severity=newest.severity,
+        owners=newest.owners,
     )
-
-
-def _few(partitions: list[str]) -> str:
-    more = len(partitions) - _MOST_PARTITIONS
-    return ", ".join(partitions[:_MOST_PARTITIONS]) + (f" and {more} more" if more > 0 else "")

@@ -7,10 +7,10 @@ from pathlib import Path
 import jinja2
 
 from wanderbricks_assets.automation.alerts.destinations import Destination
-from wanderbricks_assets.automation.alerts.messages import at, link, subject, where
+from wanderbricks_assets.automation.alerts.messages import at, few, grouped, link, subject
 from wanderbricks_assets.automation.alerts.outbox import Outbox
 
-_MOST_OPEN, _MOST_RECOVERED = 200, 50
+_MOST_RECOVERED = 200
 
 
 def write_page(file: Path, outbox: Outbox, destinations: Iterable[Destination], ui_url: str) -> None:
@@ -18,13 +18,12 @@ def write_page(file: Path, outbox: Outbox, destinations: Iterable[Destination], 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text())
     text = template.render(
-        open=outbox.open_incidents(),
-        recovered=outbox.recovered(_MOST_RECOVERED),
+        open=grouped(outbox.open_incidents()),
+        recovered=grouped(outbox.recovered(_MOST_RECOVERED)),
         waiting=outbox.waiting(),
         destinations=[destination.label for destination in destinations],
-        most=_MOST_OPEN,
         ui_url=ui_url,
-        **{function.__name__: function for function in (at, link, subject, where)},
+        **{function.__name__: function for function in (at, few, link, subject)},
     )
     if file.exists() and file.read_text() == text:
         return

@@ -3,6 +3,7 @@
 import getpass
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -108,9 +109,9 @@ def postgres(folder: Path) -> Iterator[str]:
             assert process.poll() is None, "postgres ended by itself"
             assert time.monotonic() < deadline, "postgres did not answer"
             time.sleep(0.05)
-        yield f"postgresql://wanderbricks@/postgres?host={folder}"
+        yield f"postgresql+psycopg2://wanderbricks@/postgres?host={folder}"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # SIGTERM would wait for the last connection
         process.wait(20)
 
 

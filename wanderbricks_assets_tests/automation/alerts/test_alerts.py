@@ -1,24 +1,10 @@
 """One alert per failure and one when it recovers: real Dagster runs, a real HTTP and a real SMTP server."""
 
-from pathlib import Path
-
 import dagster as dg
 import pytest
 
 from wanderbricks_assets_tests.automation.alerts.servers import Mailbox, Webhook
 from wanderbricks_assets_tests.automation.alerts.world import ONE_DAY, World, audience, mailing, prices
-
-
-@pytest.fixture
-def hook():
-    hook = Webhook()
-    yield hook
-    hook.close()
-
-
-@pytest.fixture
-def world(tmp_path: Path, hook: Webhook) -> World:
-    return World(tmp_path, hook.url)
 
 
 def test_a_failed_check_is_told_once_and_its_recovery_once(world: World, hook: Webhook):

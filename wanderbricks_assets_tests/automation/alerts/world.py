@@ -4,10 +4,14 @@ What fails is said by files in the home, so that a second process sees the same 
 """
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -63,17 +67,36 @@ CHECKS = [
 DEFS = dg.Definitions(assets=[prices, audience, mailing], asset_checks=CHECKS, executor=dg.in_process_executor)
 
 
+def _instance(folder: Path, postgres: str | None = None) -> dg.DagsterInstance:
+    """With the storage of a home on one machine, or with Postgres."""
+    overrides: dict = {"telemetry": {"enabled": False}}
+    if postgres:
+        overrides["storage"] = {"postgres": {"postgres_url": postgres}}
+    else:
+        storage = {"module": "wanderbricks_assets.resources.event_log", "class": "BatchingSqliteEventLogStorage"}
+        overrides["event_log_storage"] = {**storage, "config": {"base_dir": str(folder / "history" / "runs")}}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides))
+
+
+@cache
+def _empty_dagster() -> Path:
+    """Making Dagster's tables takes a second; they are made once and copied."""
+    folder = Path(tempfile.mkdtemp(prefix="wanderbricks-dagster-"))
+    with _instance(folder) as instance:
+        instance.get_runs()
+        instance.event_log_storage.get_maximum_record_id()
+    return folder
+
+
 class World:
     """A home with its Dagster instance. `rounds` of alerts are done in this process."""
 
     def __init__(self, home: Path, urls: str = "", postgres: str | None = None):
-        self.home, self.urls, self.logged = home, urls, []
+        self.home, self.urls, self.postgres, self.logged = home, urls, postgres, []
+        if not (home / "dagster").exists() and not postgres:
+            shutil.copytree(_empty_dagster(), home / "dagster")
         (home / "dagster").mkdir(parents=True, exist_ok=True)
-        overrides: dict = {"telemetry": {"enabled": False}}
-        if postgres:
-            storage = {"module": "dagster_postgres", "class": "DagsterPostgresStorage"}
-            overrides["storage"] = {**storage, "config": {"postgres_url": postgres}}
-        self.instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home / "dagster"), overrides=overrides))
+        self.instance = _instance(home / "dagster", postgres)
 
     @property
     def settings(self) -> Settings:
@@ -94,13 +117,14 @@ class World:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         return self.run([prices], tags=tags)
 
-    def evaluated(self, passed: bool, day: str | None = ONE_DAY, name: str = "few_are_dear") -> None:
+    def evaluated(self, passed: bool, day: str = ONE_DAY, reason: str = "") -> None:
         """A check's result for one day, evaluated without a run."""
         evaluation = dg.AssetCheckEvaluation(
             asset_key=prices.key,
-            check_name=name,
+            check_name="few_are_dear",
             passed=passed,
             severity=dg.AssetCheckSeverity.WARN,
+            description=reason,
             partition=day,
         )
         # `report_runless_asset_event` can be told of a check and its partition once only: it names no run.
@@ -109,6 +133,11 @@ class World:
 
     def round(self) -> str:
         return tell(self.instance, DEFS.get_repository_def(), self.settings, self.logged.append)
+
+    def round_that_is_killed(self, method: str) -> None:
+        """One round in a process of its own, which kills itself when it comes to a method of the outbox."""
+        place = [str(self.home), self.urls, self.postgres or "", method]
+        assert subprocess.run([sys.executable, "-m", __name__, *place], check=False).returncode == -signal.SIGKILL
 
     @property
     def page(self) -> str:
@@ -120,9 +149,9 @@ def _die(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    # HOME URLS [METHOD]: one round; with the name of a method of Outbox the process is killed when it comes to it.
+    # HOME URLS POSTGRES [METHOD]: one round; the process is killed when it comes to that method of the outbox.
     from wanderbricks_assets.automation.alerts.outbox import Outbox
 
-    if len(sys.argv) > 3:
-        setattr(Outbox, sys.argv[3], _die)
-    World(Path(sys.argv[1]), sys.argv[2]).round()
+    if len(sys.argv) > 4:
+        setattr(Outbox, sys.argv[4], _die)
+    World(Path(sys.argv[1]), sys.argv[2], sys.argv[3]).round()
