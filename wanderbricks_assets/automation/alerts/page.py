@@ -18,7 +18,7 @@ def write_page(file: Path, outbox: Outbox, destinations: Iterable[Destination], 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text())
     text = template.render(
-        open=grouped(outbox.open_incidents()),
+        open=sorted(grouped(outbox.open_incidents()), key=lambda alike: alike.newest.severity),  # ERROR, then WARN
         recovered=grouped(outbox.recovered(_MOST_RECOVERED)),
         waiting=outbox.waiting(),
         destinations=[destination.label for destination in destinations],

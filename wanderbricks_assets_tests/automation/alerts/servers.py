@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import shutil
 import signal
 import socket
@@ -89,9 +90,10 @@ class Mailbox:
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """The URL of a database server of its own in a folder, on a Unix socket only; skips when none is installed."""
-    initdb, server = shutil.which("initdb"), shutil.which("postgres")
+    path = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])  # Debian's place
+    initdb, server = shutil.which("initdb", path=path), shutil.which("postgres", path=path)
     if not initdb or not server:
-        pytest.skip("no postgres and initdb on the PATH: install Debian's postgresql")
+        pytest.skip("neither postgres nor initdb was found: install Debian's postgresql")
     user = "postgres" if getpass.getuser() == "root" else None  # Postgres does not run as root
     folder.mkdir()
     if user:
