@@ -123,7 +123,8 @@ class Book:
         if evaluation.passed:
             for found in of_check:
                 # A check that is told of whole speaks of all partitions that its run covered.
-                if found.partitions == own or (span and covers(span, found.partitions or found.span)):
+                failed_for = found.partitions or found.span
+                if found.partitions == own or (span and failed_for and covers(span, failed_for)):
                     self._close(found, entry.timestamp)
             return
         failed = Incident(

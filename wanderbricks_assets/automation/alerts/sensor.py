@@ -1,5 +1,6 @@
 """One round of alerts: read what is new in Dagster's event log, record it, deliver what waits, write the page."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # SQLAlchemy takes 0.2 s to load, and definitions are loaded 
     from wanderbricks_assets.automation.alerts.destinations import Destination, Message
     from wanderbricks_assets.automation.alerts.outbox import Outbox, Position
 
+_LOG = logging.getLogger(__name__)
 _KINDS = (
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     dg.DagsterEventType.RUN_SUCCESS,
@@ -32,7 +34,12 @@ _SENDING = 20  # seconds in which sending begins; Dagster ends a sensor's tick a
     "WANDERBRICKS_ALERT_URLS.",
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    return dg.SkipReason(tell(context.instance, context.repository_def, settings(), context.log.warning))
+    def log(text: str) -> None:
+        """In the tick, where the UI shows it, and in the daemon's log."""
+        context.log.warning(text)
+        _LOG.warning(text)
+
+    return dg.SkipReason(tell(context.instance, context.repository_def, settings(), log))
 
 
 ALERT_SENSORS = [alerts]
