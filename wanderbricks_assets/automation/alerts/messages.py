@@ -1,7 +1,7 @@
 """What people are told: one message for what failed or recovered alike, with a link into Dagster's UI."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -14,7 +14,8 @@ _MOST_PARTITIONS = 10  # named in one message
 
 @dataclass(frozen=True)
 class Alike:
-    """Incidents of one check, step or run, which differ in their partitions."""
+    """Incidents of one check, step or run, which differ in their partitions; or of checks that one run failed for one
+    reason, as the gates of a model that could not be trained."""
 
     incidents: list[Incident]
 
@@ -41,19 +42,21 @@ class Alike:
 
 
 def grouped(incidents: Iterable[Incident]) -> list[Alike]:
-    groups: dict[tuple, Alike] = {}
+    incidents, groups = list(incidents), {}
+    kind = _kind(incidents)
     for incident in incidents:
-        groups.setdefault(_kind(incident), Alike([])).incidents.append(incident)
+        groups.setdefault(kind(incident), Alike([])).incidents.append(incident)
     return list(groups.values())
 
 
 def messages(news: Iterable[tuple[State, Incident]], ui_url: str) -> list[tuple[Message, list[Incident]]]:
-    """One message per check, step or run, with all its partitions: a backfill's fault is told once. What fails,
-    recovers and fails again is told in that order."""
-    groups: list[tuple[State, Alike]] = []
+    """One message for what is alike: a backfill's fault is told once. What fails, recovers and fails again is told in
+    that order."""
+    news, groups = list(news), []
+    kind_of = _kind([incident for _, incident in news])
     newest: dict[tuple, tuple[State, Alike]] = {}
     for state, incident in news:
-        kind = _kind(incident)
+        kind = kind_of(incident)
         if kind not in newest or newest[kind][0] != state:
             newest[kind] = (state, Alike([]))
             groups.append(newest[kind])
@@ -68,10 +71,12 @@ def link(incident: Incident, ui_url: str) -> str:
     return f"{ui_url}/runs/{incident.run_id}"
 
 
-def subject(incident: Incident) -> str:
+def subject(alike: Alike) -> str:
+    incident = alike.newest
     if incident.kind == "check":
-        return f"{incident.asset}, check {incident.name}"
-    return f"{incident.asset or incident.name}, {'step' if incident.kind == 'step' else 'run'}"
+        names = list(dict.fromkeys(one.name for one in alike.incidents))
+        return f"{incident.asset}, check{'s' * (len(names) > 1)} {', '.join(names)}"
+    return f"{incident.asset or incident.name}, {incident.kind}"
 
 
 def at(moment: float) -> str:
@@ -83,8 +88,22 @@ def few(partitions: list[str]) -> str:
     return ", ".join(partitions[:_MOST_PARTITIONS]) + (f" and {more} more" if more > 0 else "")
 
 
-def _kind(incident: Incident) -> tuple[str, ...]:
-    return incident.kind, incident.asset, incident.name, incident.severity
+def _kind(incidents: list[Incident]) -> Callable[[Incident], tuple[str, ...]]:
+    """What makes one of these incidents like another."""
+    checks: dict[tuple[str, ...], set[str]] = {}
+    for incident in incidents:
+        checks.setdefault(_cause(incident), set()).add(incident.name)
+
+    def kind(incident: Incident) -> tuple[str, ...]:
+        cause = _cause(incident)
+        has_others = incident.kind == "check" and incident.run_id and incident.reason and len(checks[cause]) > 1
+        return cause if has_others else (incident.kind, incident.asset, incident.severity, incident.name)
+
+    return kind
+
+
+def _cause(incident: Incident) -> tuple[str, ...]:
+    return incident.kind, incident.asset, incident.severity, incident.run_id, incident.reason
 
 
 def _message(state: State, alike: Alike, ui_url: str) -> Message:
@@ -103,7 +122,7 @@ def _message(state: State, alike: Alike, ui_url: str) -> Message:
     }
     return Message(
         id=id,
-        title=f"{newest.severity if state == 'failed' else 'Recovered'}: {subject(newest)}{shown}",
+        title=f"{newest.severity if state == 'failed' else 'Recovered'}: {subject(alike)}{shown}",
         body="\n".join(f"{name}: {text}" for name, text in lines.items() if text),
         state=state,
         severity=newest.severity,

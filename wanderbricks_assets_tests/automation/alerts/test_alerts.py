@@ -77,6 +77,20 @@ def test_a_blocking_check_tells_for_the_run_that_it_fails_and_for_the_promotion_
     assert hook.titles == ["ERROR: audience, check is_large"]
 
 
+def test_checks_that_one_run_fails_for_one_reason_are_told_together(world: World, hook: Webhook):
+    world.ill("few_are_dear")
+    world.ill("none_is_missing")
+    world.run([prices], partition_key=ONE_DAY)
+    world.round()
+    world.well("few_are_dear")
+    world.run([prices], partition_key=ONE_DAY)
+    world.round()
+    assert hook.titles == [
+        f"WARN: prices, checks few_are_dear, none_is_missing ({ONE_DAY})",
+        f"Recovered: prices, check few_are_dear ({ONE_DAY})",
+    ]
+
+
 def test_a_refused_promotion_that_no_check_tells_of_is_told(world: World, hook: Webhook):
     world.ill("mailing")
     world.run([audience, mailing])

@@ -62,6 +62,7 @@ def check(asset, name: str, severity: dg.AssetCheckSeverity, blocking: bool = Fa
 
 CHECKS = [
     check(prices, "few_are_dear", dg.AssetCheckSeverity.WARN),
+    check(prices, "none_is_missing", dg.AssetCheckSeverity.WARN),
     check(audience, "is_large", dg.AssetCheckSeverity.ERROR, blocking=True),
 ]
 DEFS = dg.Definitions(assets=[prices, audience, mailing], asset_checks=CHECKS, executor=dg.in_process_executor)
