@@ -223,6 +223,8 @@ def up(
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
     with _sentences():
         settings = _settings(home, source=source)
+    if "ui_url" not in settings.model_fields_set:
+        settings.ui_url = f"http://{host}:{port}"
     if settings.source_folder == settings.home / "source":
         settings.save()
         simulate(settings.source_folder, until=_now(), start=midnight(settings.first_day), scale=scale)
@@ -249,10 +251,12 @@ def doctor() -> None:
 
 
 def _materialize(settings: Settings, moment: datetime) -> int:
+    from wanderbricks_assets.automation.alerts.destinations import alert_destinations
     from wanderbricks_assets.home import enter
     from wanderbricks_assets.resources.source import FilesSource, SourceError
 
     with _sentences(SourceError):
+        alert_destinations(settings)  # a person is told of a wrong address now, not when something fails
         if settings.is_made:
             settings.save()  # says so when this home was made from another source
         FilesSource(folder=str(settings.source_folder)).require()
@@ -262,6 +266,7 @@ def _materialize(settings: Settings, moment: datetime) -> int:
     os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "true"
     import dagster as dg
 
+    from wanderbricks_assets.automation.alerts.sensor import tell
     from wanderbricks_assets.automation.catch_up import Progress, catch_up
     from wanderbricks_assets.automation.orphans import PROCESS, close_orphans, close_training_runs, sign_of_life
     from wanderbricks_assets.definitions import defs
@@ -284,6 +289,7 @@ def _materialize(settings: Settings, moment: datetime) -> int:
             console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
         outcome = catch_up(defs, instance, moment, show, {PROCESS: process})
         close_training_runs(instance, defs.resources["registry"])
+        alerts = tell(instance, defs.get_repository_def(), settings, _say_title)
     console.print(
         f"{len(outcome.materialized)} assets in {outcome.runs} runs, {time.monotonic() - began:.0f} s"
         if outcome.runs
@@ -293,12 +299,17 @@ def _materialize(settings: Settings, moment: datetime) -> int:
         console.print(f"[red]could not run[/red] {', '.join(steps)}: {escape(reason)}")
     if outcome.not_begun:
         console.print(f"[red]not begun[/red] {', '.join(outcome.not_begun)}: what they read is not there")
+    console.print(f"Alerts: {alerts} See {settings.alerts_page.as_uri()}")
     if outcome.broken:
         return COULD_NOT_RUN
     failed = [row for row in _scoreboard(floors=False, moment=moment) if not row.passed]
     for row in failed:
         console.print(f"[red]gate failed[/red] {row.model}: {escape(row.reason)}")
     return GATE_FAILED if failed else 0
+
+
+def _say_title(alert: str) -> None:
+    console.print(f"[red]alert[/red] {escape(alert.partition(chr(10))[0])}")
 
 
 def _scoreboard(floors: bool = True, moment: datetime | None = None):

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from wanderbricks_assets.automation.alerts.sensor import ALERT_SENSORS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.automation.journal import SourceJournal
 from wanderbricks_assets.automation.schedules import SCHEDULES
@@ -38,7 +39,7 @@ defs = dg.Definitions(
     ],
     jobs=JOBS,
     schedules=SCHEDULES,
-    sensors=SENSORS,
+    sensors=[*SENSORS, *ALERT_SENSORS],
     resources={
         "lake": _LAKE,
         "source": _SOURCE,

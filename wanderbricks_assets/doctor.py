@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wanderbricks_assets.automation.alerts.destinations import alert_destinations
+from wanderbricks_assets.settings import settings
+
 _FREE_SPACE_NEEDED = 3  # GB: environment, three simulated years, lake, models
 
 
@@ -38,8 +41,17 @@ def examine() -> list[Finding]:
         _package("pyspark", ".venv/bin/uv pip install -c requirements.lock -e '.[spark]'", "optional"),
         _command("Java for Spark", "java", "install a JRE, e.g. Debian's default-jre-headless", "optional"),
         _package("dagster-databricks", ".venv/bin/uv pip install -c requirements.lock -e '.[databricks]'", "optional"),
+        _alerts(),
         _command("Chromium for browser tests", "chromium", "install Debian's chromium", "optional"),
     ]
+
+
+def _alerts() -> Finding:
+    try:
+        labels = [destination.label for destination in alert_destinations(settings())]
+    except ValueError as error:
+        return Finding("alert URLs", False, "not understood", str(error))
+    return Finding("alert URLs", True, ", ".join(labels) or "none: alerts go to the log and to <home>/alerts.html")
 
 
 def _package(name: str, remedy: str, weight: Literal["needed", "optional"] = "needed") -> Finding:

@@ -37,6 +37,7 @@ class Server:
 def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Callable[[str], None]) -> int:
     """Start the servers, print their addresses, wait until one ends or the person stops them; returns an exit code."""
     environment = enter(settings)
+    environment["WANDERBRICKS_UI_URL"] = settings.ui_url
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
@@ -59,6 +60,7 @@ def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Calla
             if server.address:
                 _wait_for(server, running[server], logs)
                 say(f"{server.name:<12} {server.address}")
+        say(f"{'Alerts':<12} {settings.alerts_page.as_uri()}")
         say(f"Logs are in {logs}. Ctrl-C stops everything.")
         while True:
             for server, process in running.items():

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 YEARS_OF_HISTORY = 3
@@ -30,10 +30,26 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server; <home>/mlflow.db when not given")
 
+    alert_urls: SecretStr | None = Field(
+        None,
+        description="who is told of failures: Apprise URLs between spaces or newlines, each as [tag,tag=]url. A tag is "
+        "an owner (team:revenue, an e-mail address) or a severity (error, warn); a URL without tags gets everything",
+    )
+    alerts_database: str | None = Field(
+        None,
+        description="SQLAlchemy URL of the outbox of alerts; by default Dagster's Postgres, else <home>/alerts.db",
+    )
+    ui_url: str = Field("http://127.0.0.1:3000", description="address of the Dagster UI, for links in alerts")
+
     @field_validator("home", "source")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().resolve() if path else None
+
+    @field_validator("ui_url")
+    @classmethod
+    def _without_slash(cls, address: str) -> str:
+        return address.rstrip("/")
 
     @classmethod
     def settings_customise_sources(
@@ -57,6 +73,10 @@ class Settings(BaseSettings):
     @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def alerts_page(self) -> Path:
+        return self.home / "alerts.html"
 
     @property
     def tracking_uri(self) -> str:

@@ -180,9 +180,9 @@ class Decision:
 
 
 def decide(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> Decision:
-    """A candidate that passes all gates and is better on common units serves. One that cannot be told apart serves if it
-    has learned from newer data, as next week's version of the same method always has; of the same data, a tie keeps
-    the champion."""
+    """A candidate that passes all gates and is better on common units serves. One that cannot be told apart serves
+    if it has learned from newer data, as next week's version of the same method always has; of the same data, a tie
+    keeps the champion."""
     serving = registry.serving_version(target)
     stays = f"Version {serving} goes on serving." if serving else "No version serves yet."
     judged = judge(target, candidate, registry)

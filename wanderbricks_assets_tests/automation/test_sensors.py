@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from wanderbricks_assets.automation.sensors.degradation_sensor import HOLDS_ITS_BOUND
+from wanderbricks_assets.monitoring.assets import HOLDS_ITS_BOUND
 from wanderbricks_assets_tests.automation.clockwork import Clockwork, asked, clockwork
 from wanderbricks_assets_tests.models.test_lifecycle import FIRST_WEEK, SECOND_WEEK, Pipeline, pipeline
 
@@ -24,7 +24,7 @@ def clock(pipeline: Pipeline, tmp_path) -> Iterator[Clockwork]:
 
 
 def evaluated(clock: Clockwork, passed: bool) -> None:
-    key = HOLDS_ITS_BOUND["revenue_forecaster"]
+    key = dg.AssetCheckKey(dg.AssetKey("realized_accuracy"), HOLDS_ITS_BOUND["revenue_forecaster"])
     result = dg.AssetCheckEvaluation(
         asset_key=key.asset_key, check_name=key.name, passed=passed, metadata={"value": 0.3, "bound": 0.15}
     )
