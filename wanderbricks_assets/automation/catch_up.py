@@ -17,7 +17,7 @@ from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, P
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key, judge
 from wanderbricks_assets.models.model import Model
-from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.models.registry import ModelRegistry, RegistryAway
 from wanderbricks_assets.partitions import ended, window_of
 from wanderbricks_assets.predictions.assets import TARGET_OF
 from wanderbricks_assets.resources.lake import Lake
@@ -74,21 +74,32 @@ def catch_up(
 
     A failed gate breaks nothing: the model's champion stays, and everything else goes on. `tags` are put on the runs.
     """
-    plans = list(_plans(defs, instance, moment))
+    plans = list(_of_tables(defs, instance, moment))
+    try:
+        defs.resources["registry"].require()
+        plans += _of_models(defs, instance, moment)
+        away = None
+    except RegistryAway as error:
+        away = str(error)
     runs = _Runs(defs, instance, show, plans, tags or {})
     for planned in plans:
         if not runs.outcome.broken:
             runs.execute(planned)
         elif planned.job not in runs.outcome.not_begun:  # it would be computed, and trained, on what is not there
             runs.outcome.not_begun.append(planned.job)
+    if away:
+        runs.outcome.broken[away] = [TRAINING.name, PREDICTIONS.name]
     return runs.outcome
 
 
-def _plans(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
+def _of_tables(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
     yield from _of_gold_and_features(defs, instance, moment)
     hourly = _assets_of(defs, ENGAGEMENT.name)
     if missing := _missing(instance, hourly, ENGAGEMENT.partitions_def, moment):
         yield Planned(ENGAGEMENT.name, tuple(hourly), *missing)
+
+
+def _of_models(defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime) -> Iterator[Planned]:
     training = [*_of_training(defs, instance, moment)]
     yield from training
     yield from _of_predictions(defs, instance, moment, may_promote=bool(training))
@@ -125,7 +136,7 @@ def _of_training(defs: dg.Definitions, instance: dg.DagsterInstance, moment: dat
     champions = [
         champion_key(model)
         for name, model in MODELS.items()
-        if name in untrained or _awaits_promotion(model, defs.resources["registry"])
+        if name in untrained or _awaits_promotion(model, defs.resources["registry"], instance)
     ]
     if champions:
         yield Planned(TRAINING.name, (*untrained, *champions), weeks[-1], weeks[-1])
@@ -275,11 +286,14 @@ def _lacking(instance: dg.DagsterInstance, keys: list[str], partition: str) -> l
     return [key for key in keys if partition not in instance.get_materialized_partitions(dg.AssetKey(key))]
 
 
-def _awaits_promotion(model: type[Model], registry: ModelRegistry) -> bool:
-    """Whether the newest version passed all gates and nothing was decided: a run was stopped before its end."""
+def _awaits_promotion(model: type[Model], registry: ModelRegistry, instance: dg.DagsterInstance) -> bool:
+    """Whether the newest version passed all gates and its promotion did not come to its end: a run was stopped."""
     target = model.target()
     candidate = registry.candidate(target)
-    if candidate is None or candidate.version is None or candidate.decision is not None:
+    if candidate is None or candidate.version is None:
+        return False
+    told = instance.get_latest_materialization_event(dg.AssetKey(champion_key(model)))
+    if told and candidate.decision == told.asset_materialization.metadata["decision"].value:
         return False
     return all(verdict.passed for verdict in judge(target, candidate, registry))
 

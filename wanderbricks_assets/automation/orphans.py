@@ -26,8 +26,10 @@ def sign_of_life(folder: Path) -> Iterator[str]:
     file = folder / uuid.uuid4().hex
     with file.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        yield file.name
-    file.unlink()
+        try:
+            yield file.name
+        finally:
+            file.unlink()
 
 
 def close_orphans(instance: dg.DagsterInstance, folder: Path) -> list[str]:
