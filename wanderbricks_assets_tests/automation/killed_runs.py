@@ -20,7 +20,7 @@ from pathlib import Path
 # Two runs: the first makes everything, the second adds days to it and replaces champions.
 MOMENTS = (datetime(2024, 1, 10), datetime(2024, 1, 16))
 # The next kill comes within this share of an undisturbed run, so that a home is killed several times on its way.
-SHARE = 0.3
+SHARE = 0.15
 
 
 def main(folder: Path, seed: int, kills: int) -> dict:
@@ -121,7 +121,7 @@ def _what_is_there(home: Path) -> dict:
         "rows": _rows(defs.resources["lake"]),
         "models": _models(defs.resources["registry"]),
         "dagster": dagster,
-        "stray": _stray(home, defs.resources["lake"]),
+        "stray": _stray(home),
     }
 
 
@@ -143,9 +143,8 @@ def _models(registry) -> dict:
         runs = client.search_runs([experiment])
         versions = client.search_model_versions(f"name = '{target.registered_name}'")
         models[name] = {
-            "versions": {
-                version.version: (version.tags, version.current_stage, sorted(version.aliases)) for version in versions
-            },
+            "versions": {version.version: (version.tags, version.current_stage) for version in versions},
+            "aliases": client.get_registered_model(target.registered_name).aliases if versions else {},
             "metrics": {version.version: registry.run(version.run_id).data.metrics for version in versions},
             "open": [run.info.run_id for run in runs if run.info.status == "RUNNING"],
             "candidate": (registry.candidate(target).cutoff, registry.candidate(target).refusal),
@@ -163,13 +162,13 @@ def _checks(instance, defs) -> dict[str, str]:
     return found
 
 
-def _stray(home: Path, lake) -> list[str]:
+def _stray(home: Path) -> list[str]:
     """Files that no later run would look at, and that nobody would miss."""
     known = {"dagster", "lake", "mlflow.db", "mlflow-artifacts", "settings.json", "run.lock", "running"}
     stray = [file.name for file in home.iterdir() if file.name not in known]
     stray += [str(file) for file in (home / "running").iterdir()]
     endings = {".parquet", ".json", ".db", ".yaml", ".crc"}
-    for folder in ("lake", "dagster"):
+    for folder in ("lake", "dagster/history", "dagster/schedules"):
         stray += [str(file) for file in (home / folder).rglob("*") if file.is_file() and file.suffix not in endings]
     return stray
 
