@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +13,7 @@ import dagster as dg
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import Table, ibis, pa
-from wanderbricks_assets.resources.engine import duckdb_engine
+from wanderbricks_assets.resources.engine import computed, duckdb_engine
 from wanderbricks_assets.window import Window
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MONTH = "month"  # the storage partition: replacing a day rewrites at most its month's files
 _ATTEMPTS = 20
 _Result = TypeVar("_Result")
+
+
+class CannotWrite(Exception):
+    """A table that could not be written; the message says where, why, and that nothing has changed."""
 
 
 class Lake(dg.ConfigurableResource):
@@ -46,7 +50,7 @@ class Lake(dg.ConfigurableResource):
 
         Repeating it changes nothing. When another process wrote to the table meanwhile the write is tried again from
         the start; on the same window the last one wins whole. Raises ValueError when a row lies outside the window
-        or the table has no such windows, and the Delta error when it cannot commit; then nothing has changed.
+        or the table has no such windows, and CannotWrite when the disk or the folder refuses; then nothing has changed.
         """
         contract = LAKE[name]
         _check_kind(contract, whole=window is None)
@@ -55,10 +59,11 @@ class Lake(dg.ConfigurableResource):
             time_column = rows[contract.time_column]
             keys = [key for key in contract.key if key != contract.time_column]
             rows = rows.mutate(**{MONTH: time_column.strftime("%Y-%m")}).order_by([contract.time_column, *keys])
-        arrow = rows.to_pyarrow()
+        arrow = computed(rows)
         if window and len(arrow):
             _check_window(contract, arrow, window)
-        _until_committed(lambda: self._commit(contract, arrow, window))
+        with self._saying_what_could_not_be_written(name):
+            _until_committed(lambda: self._commit(contract, arrow, window))
         return len(arrow)
 
     def revise(self, name: str, revision: Callable[[Table], Table]) -> int:
@@ -71,16 +76,29 @@ class Lake(dg.ConfigurableResource):
 
         def attempt() -> int:
             table = self._open(name)
-            arrow = contract.conform(revision(self._rows(contract, table.file_uris() if table else []))).to_pyarrow()
+            arrow = computed(contract.conform(revision(self._rows(contract, table.file_uris() if table else []))))
             self._commit_whole(contract, arrow, table)
             return len(arrow)
 
-        return _until_committed(attempt)
+        with self._saying_what_could_not_be_written(name):
+            return _until_committed(attempt)
 
     def version(self, name: str) -> int | None:
         """The number of the table's newest commit; None while it was never written."""
         table = self._open(name)
         return table.version() if table else None
+
+    @contextmanager
+    def _saying_what_could_not_be_written(self, name: str) -> Iterator[None]:
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            raise CannotWrite(
+                f"{name} could not be written to {self.folder}, and is as it was: {error}. Look whether the disk is full"
+                " and the folder may be written to; then run again"
+            ) from error
 
     def _rows(self, contract: Contract, files: list[str]) -> Table:
         if not files:
