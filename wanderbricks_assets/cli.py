@@ -219,7 +219,13 @@ def _catch_up(settings: Settings, moment: datetime) -> int:
     from dagster._core.storage.tags import MAX_RETRIES_TAG
 
     from wanderbricks_assets.automation.catch_up import Progress, catch_up
-    from wanderbricks_assets.automation.orphans import PROCESS, close_orphans, close_training_runs, sign_of_life
+    from wanderbricks_assets.automation.orphans import (
+        PROCESS,
+        close_orphans,
+        close_training_runs,
+        evaluate_checks,
+        sign_of_life,
+    )
     from wanderbricks_assets.definitions import defs
     from wanderbricks_assets.models.registry import RegistryAway
 
@@ -240,7 +246,9 @@ def _catch_up(settings: Settings, moment: datetime) -> int:
         for orphan in close_orphans(instance, running):
             console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
         # What this process leaves undone the next one does, not the daemon.
-        outcome = catch_up(defs, instance, moment, show, {PROCESS: process, MAX_RETRIES_TAG: "0"})
+        tags = {PROCESS: process, MAX_RETRIES_TAG: "0"}
+        outcome = catch_up(defs, instance, moment, show, tags)
+        evaluate_checks(defs, instance, tags)
         with suppress(RegistryAway):  # the outcome says it
             close_training_runs(instance, defs.resources["registry"])
     console.print(

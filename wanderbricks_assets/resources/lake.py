@@ -96,8 +96,8 @@ class Lake(dg.ConfigurableResource):
             yield
         except (DeltaError, OSError) as error:
             raise CannotWrite(
-                f"{name} could not be written to {self.folder}, and is as it was: {error}. Look whether the disk is full"
-                " and the folder may be written to; then run again"
+                f"{name} could not be written to {self.folder}, and is as it was: {error}. Look whether the disk is "
+                "full and the folder may be written to; then run again"
             ) from error
 
     def _rows(self, contract: Contract, files: list[str]) -> Table:

@@ -1,8 +1,8 @@
 """Runs of `wanderbricks run`, killed at random moments and run again until they complete.
 
 `python -m ... FOLDER SEED KILLS`: everything is imported once, and each attempt is a fork of that process, so that an
-attempt costs what a run costs and not what Python's imports cost. Prints a JSON object: what an undisturbed home holds,
-and what each home holds that was killed on its way.
+attempt costs what a run costs and not what Python's imports cost. Prints JSON: for each home how often its run was
+killed, what the home holds in the end, and what it should hold.
 """
 
 import hashlib
@@ -17,35 +17,41 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-# Two runs: the first makes everything, the second adds days to it and replaces champions.
+# The first run makes everything, the second adds days to it and replaces champions.
 MOMENTS = (datetime(2024, 1, 10), datetime(2024, 1, 16))
 # The next kill comes within this share of an undisturbed run, so that a home is killed several times on its way.
-SHARE = 0.15
+SHARE = 0.4
 
 
-def main(folder: Path, seed: int, kills: int) -> dict:
-    """Runs once undisturbed, and then, killed on the way, in as many new homes as it takes for so many kills."""
-    source = folder / "source"
-    os.environ.update(WANDERBRICKS_HOME=str(folder / "home"), WANDERBRICKS_SOURCE=str(source))
+def main(folder: Path, seed: int, kills: int) -> list[dict]:
+    """Each of the two runs once undisturbed, and then, killed on the way, until there were so many kills.
+
+    Every such home begins as the undisturbed one did, in the same folder.
+    """
+    source, home, saved = folder / "source", folder / "home", folder / "saved"
+    os.environ.update(WANDERBRICKS_HOME=str(home), WANDERBRICKS_SOURCE=str(source))
     _import_everything()
     from wanderbricks_assets_tests.marketplace import day, deliver, random_marketplace
 
     _in_child(
         lambda: deliver(source, random_marketplace(seed=10, bookings=60, events=200), None, day("2024-01-16")), folder
     )
-    home, rng, began = folder / "home", random.Random(seed), time.monotonic()
-    for moment in MOMENTS:
+    rng, seconds, undisturbed, homes, killed = random.Random(seed), [], [], [], 0
+    home.mkdir()
+    for number, moment in enumerate(MOMENTS):
+        shutil.copytree(home, saved / str(number))
+        began = time.monotonic()
         assert _ran(moment, folder), "an undisturbed run must complete"
-    whole = time.monotonic() - began
-    undisturbed, disturbed, killed = _snapshot(folder), [], 0
+        seconds.append(time.monotonic() - began)
+        undisturbed.append(_snapshot(folder))
     while killed < kills:
+        number, before = len(homes) % len(MOMENTS), killed
         shutil.rmtree(home)
-        before = killed
-        for moment in MOMENTS:
-            while not _ran(moment, folder, rng.uniform(0, whole * SHARE) if killed < kills else None):
-                killed += 1
-        disturbed.append({"kills": killed - before, **_snapshot(folder)})
-    return {"seconds": whole, "kills": killed, "undisturbed": undisturbed, "disturbed": disturbed}
+        shutil.copytree(saved / str(number), home)
+        while not _ran(MOMENTS[number], folder, rng.uniform(0, seconds[number] * SHARE) if killed < kills else None):
+            killed += 1
+        homes.append({"kills": killed - before, "is": _snapshot(folder), "should_be": undisturbed[number]})
+    return homes
 
 
 def _import_everything() -> None:
