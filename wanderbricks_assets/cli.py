@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from wanderbricks_assets.settings import Settings, default_hourly_start, default_start
+from wanderbricks_assets.settings import Settings, default_hourly_start, default_start, read_settings
 from wanderbricks_assets.window import midnight
 
 # Linear algebra in one thread, here and in the servers started from here: results are the same on a machine of any
@@ -245,14 +245,15 @@ def doctor() -> None:
     findings = examine()
     table = Table("", "what", "found", "what to do")
     for finding in findings:
-        table.add_row("ok" if finding.ok else finding.weight, finding.what, finding.found, finding.remedy)
+        state, remedy = ("ok", "") if finding.ok else (finding.weight, finding.remedy)
+        table.add_row(state, finding.what, finding.found, remedy)
     console.print(table)
     raise typer.Exit(COULD_NOT_RUN if any(not finding.ok and finding.weight == "needed" for finding in findings) else 0)
 
 
 def _materialize(settings: Settings, moment: datetime) -> int:
     from wanderbricks_assets.automation.alerts.destinations import alert_destinations
-    from wanderbricks_assets.home import enter
+    from wanderbricks_assets.home import enter, make_databases, only_process
     from wanderbricks_assets.resources.source import FilesSource, SourceError
 
     with _sentences(SourceError):
@@ -260,16 +261,32 @@ def _materialize(settings: Settings, moment: datetime) -> int:
         if settings.is_made:
             settings.save()  # says so when this home was made from another source
         FilesSource(folder=str(settings.source_folder)).require()
+    with ExitStack() as held:
+        with _sentences():
+            held.enter_context(only_process(settings, "run"))
+        enter(settings)
+        make_databases(settings)
         settings.save()
-    enter(settings)
+        return _catch_up(settings, moment)
+
+
+def _catch_up(settings: Settings, moment: datetime) -> int:
     # One event for a range of planned partitions, not one for each: halves the time that recording history takes.
     os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "true"
     import dagster as dg
+    from dagster._core.storage.tags import MAX_RETRIES_TAG
 
     from wanderbricks_assets.automation.alerts.sensor import tell
     from wanderbricks_assets.automation.catch_up import Progress, catch_up
-    from wanderbricks_assets.automation.orphans import PROCESS, close_orphans, close_training_runs, sign_of_life
+    from wanderbricks_assets.automation.orphans import (
+        PROCESS,
+        close_orphans,
+        close_training_runs,
+        evaluate_checks,
+        sign_of_life,
+    )
     from wanderbricks_assets.definitions import defs
+    from wanderbricks_assets.models.registry import RegistryAway
 
     began = time.monotonic()
 
@@ -287,8 +304,12 @@ def _materialize(settings: Settings, moment: datetime) -> int:
     with dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
         for orphan in close_orphans(instance, running):
             console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
-        outcome = catch_up(defs, instance, moment, show, {PROCESS: process})
-        close_training_runs(instance, defs.resources["registry"])
+        # What this process leaves undone the next one does, not the daemon.
+        tags = {PROCESS: process, MAX_RETRIES_TAG: "0"}
+        outcome = catch_up(defs, instance, moment, show, tags)
+        evaluate_checks(defs, instance, tags)
+        with suppress(RegistryAway):  # the outcome says it
+            close_training_runs(instance, defs.resources["registry"])
         alerts = tell(instance, defs.get_repository_def(), settings, _say_title)
     console.print(
         f"{len(outcome.materialized)} assets in {outcome.runs} runs, {time.monotonic() - began:.0f} s"
@@ -322,7 +343,7 @@ def _scoreboard(floors: bool = True, moment: datetime | None = None):
 
 def _settings(home: Path | None, **given) -> Settings:
     chosen = {name: value for name, value in {"home": home, **given}.items() if value is not None}
-    return Settings(**chosen)
+    return read_settings(**chosen)
 
 
 def _enter_made(home: Path | None) -> None:
@@ -333,6 +354,7 @@ def _enter_made(home: Path | None) -> None:
         settings = _settings(home)
         if not settings.is_made:
             raise ValueError(f"{settings.home} is no home yet: `wanderbricks run` or `wanderbricks up` makes it")
+        settings.save()  # says so when the environment names another start or source than this home was made with
         enter(settings)
 
 

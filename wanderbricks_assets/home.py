@@ -1,21 +1,70 @@
 """One installation on this machine: its folders, its Dagster instance and the environment of its processes."""
 
+import fcntl
+import json
+import logging
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
 
 from wanderbricks_assets.settings import Settings
 
-_DAGSTER_YAML = """\
-# Written by `wanderbricks`; see docs/decisions.md for why the event log is stored in batches.
+_WRITTEN = (
+    "# Written by `wanderbricks`, each time anew. Delete this line and the file is yours: it is then left alone.\n"
+)
+_DAGSTER_YAML = (
+    _WRITTEN
+    + """\
+# One machine, SQLite. For a team on Postgres see deploy/team/dagster.yaml.
+
+# See docs/decisions.md for why the event log is stored in batches.
 event_log_storage:
   module: wanderbricks_assets.resources.event_log
   class: BatchingSqliteEventLogStorage
   config:
     base_dir: {base_dir}
+
+concurrency:
+  runs:
+    max_concurrent_runs: 2  # as many as the smallest machine has cores
+  pools:
+    # Each pool lets one run at a time through. The training assets are one pool, so one run stays free for the hours.
+    # By run: a killed process cannot take the slot of a step with it.
+    granularity: run
+    default_limit: 1
+
+# A run whose process died is begun again, once. A failed step is not: a gate that was missed would be missed again.
+run_retries:
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
+
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 300
+  cancel_timeout_seconds: 180
+  max_runtime_seconds: 21600  # 6 hours: the first run of three years takes minutes
+
+retention:
+  schedule:
+    purge_after_days: {{skipped: 7, success: 90, failure: 90, started: 90}}
+  sensor:
+    purge_after_days: {{skipped: 7, success: 90, failure: 90, started: 90}}
+
 telemetry:
   enabled: false
 nux:
   enabled: false
 """
+)
+
+
+class HomeInUse(ValueError):
+    """Another process is at work on this home; the message says which, and since when."""
 
 
 def enter(settings: Settings) -> dict[str, str]:
@@ -24,8 +73,13 @@ def enter(settings: Settings) -> dict[str, str]:
     Must be called before anything of Dagster's definitions is imported: partitions begin at the home's first day.
     """
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    history = settings.dagster_home / "history" / "runs"
-    (settings.dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML.format(base_dir=history))
+    _write_dagster_yaml(settings.dagster_home)
+    for name, value in {
+        # A server that is away is told within two minutes, not after the quarter of an hour that MLflow would try.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    }.items():
+        os.environ.setdefault(name, value)
     os.environ.update(
         {
             "WANDERBRICKS_HOME": str(settings.home),
@@ -38,3 +92,83 @@ def enter(settings: Settings) -> dict[str, str]:
         }
     )
     return dict(os.environ)
+
+
+@contextmanager
+def only_process(settings: Settings, what: str) -> Iterator[IO[str]]:
+    """Hold `<home>/<what>.lock` while this process, or a child that was given the file, lives.
+
+    Raises HomeInUse when another process holds it. A killed process loses its locks.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / f"{what}.lock").open("a+") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            held.seek(0)
+            raise HomeInUse(
+                f"{settings.home} is in use: {held.read().strip() or 'another process'} is at work on it; "
+                "try again when it has ended"
+            ) from error
+        held.truncate(0)
+        held.write(f"process {os.getpid()} ({what}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)\n")
+        held.flush()
+        yield held
+
+
+def make_databases(settings: Settings) -> None:
+    """Make the databases of Dagster and MLflow whole or not at all: begun and killed, they could not be opened again.
+
+    To be called in a home that was entered, by the only process at work on it.
+    """
+    if settings.tracking_uri.startswith("sqlite:///"):
+        file = Path(settings.tracking_uri.removeprefix("sqlite:///"))
+        if not file.exists():
+            _make_mlflow(file)
+    for left in settings.dagster_home.glob("dagster.yaml.*"):
+        left.unlink()
+    has_begun = (settings.dagster_home / "history" / "runs.db").exists()
+    if not has_begun and _is_ours(settings.dagster_home / "dagster.yaml"):
+        _make_dagster(settings.dagster_home)
+
+
+def _make_mlflow(file: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    unfinished = file.with_suffix(".new")
+    for left in file.parent.glob(f"{unfinished.name}*"):
+        left.unlink()
+    store = SqlAlchemyStore(f"sqlite:///{unfinished}", file.with_name("mlflow-artifacts").as_uri())
+    store.engine.dispose()
+    unfinished.rename(file)
+
+
+def _make_dagster(folder: Path) -> None:
+    import dagster as dg
+
+    unfinished = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    _write_dagster_yaml(unfinished)
+    with dg.DagsterInstance.from_config(str(unfinished)):
+        pass
+    shutil.rmtree(folder)
+    unfinished.rename(folder)
+    _write_dagster_yaml(folder)
+
+
+def _is_ours(file: Path) -> bool:
+    return not file.exists() or file.read_text().startswith(_WRITTEN)
+
+
+def _write_dagster_yaml(folder: Path) -> None:
+    file = folder / "dagster.yaml"
+    if not _is_ours(file):
+        return
+    wanted = _DAGSTER_YAML.format(base_dir=json.dumps(str(folder / "history" / "runs")))
+    if file.exists() and file.read_text() == wanted:
+        return
+    unfinished = folder / f"dagster.yaml.{os.getpid()}"  # several processes enter a home at the same moment
+    unfinished.write_text(wanted)
+    unfinished.replace(file)

@@ -1,12 +1,11 @@
 """What a person can set, in one place: by WANDERBRICKS_* variables, or once per home in `<home>/settings.json`."""
 
 import json
-import os
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 YEARS_OF_HISTORY = 3
@@ -112,7 +111,7 @@ class Settings(BaseSettings):
                     )
             return
         self.home.mkdir(parents=True, exist_ok=True)
-        temporary = self.home / f".settings.{os.getpid()}.json"
+        temporary = self.home / "settings.json.new"
         temporary.write_text(json.dumps(wanted, indent=2) + "\n")
         temporary.replace(file)
 
@@ -146,4 +145,17 @@ def _today() -> date:
 @cache
 def settings() -> Settings:
     """The settings of this process, read once."""
-    return Settings()
+    return read_settings()
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings of the environment and the home, with some given. Raises ValueError with a sentence per fault."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = [(".".join(map(str, fault["loc"])), fault["input"], fault["msg"]) for fault in error.errors()]
+        sentences = [
+            f"{f'--{name}' if name in given else f'WANDERBRICKS_{name.upper()}'} is {str(found)!r}: {what}"
+            for name, found, what in faults
+        ]
+        raise ValueError("; ".join(sentences)) from error

@@ -200,7 +200,43 @@ def test_help_teaches_every_command(tmp_path):
     assert all(word in shown for word in ("simulate", "run", "scoreboard", "backtest", "up", "doctor"))
 
 
-def test_the_doctor_says_what_it_found(tmp_path):
+def test_the_doctor_says_what_it_found_and_no_remedy_for_what_is_there(tmp_path):
     examined = wanderbricks("doctor", home=tmp_path)
     assert examined.returncode == 0
     assert "Python 3.11" in examined.stdout
+    assert "install Python" not in examined.stdout
+
+
+@pytest.mark.parametrize("words", [("scoreboard",), ("backtest", "revenue_forecaster"), ("run",)])
+def test_a_start_that_is_not_the_homes_or_no_date_is_refused_by_every_command(home, words):
+    folder, _ = home
+    other = wanderbricks(*words, home=folder, WANDERBRICKS_START="2024-01-02")
+    assert (other.returncode, "was made with start 2024-01-01, not 2024-01-02" in other.stdout) == (1, True)
+    wrong = wanderbricks(*words, home=folder, WANDERBRICKS_START="tomorrow")
+    assert (wrong.returncode, wrong.stdout.count("\n")) == (1, 1)
+    assert "WANDERBRICKS_START is 'tomorrow'" in wrong.stdout
+
+
+def test_mlflow_that_is_away_stops_training_but_no_table(small_source, tmp_path):
+    words = ("--source", str(small_source), "--start", "2024-01-01", "--as-of", "2024-01-10")
+    away = {"WANDERBRICKS_MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    broken = wanderbricks("run", *words, home=tmp_path / "home", **away)
+    assert broken.returncode == 1
+    assert "14 assets in 2 runs" in broken.stdout
+    [sentence] = [line for line in broken.stdout.splitlines() if line.startswith("could not run")]
+    assert sentence.startswith(
+        "could not run training, predictions: MLflow does not answer at http://127.0.0.1:9 ([Errno"
+    )
+    assert "WANDERBRICKS_MLFLOW_TRACKING_URI" in sentence
+    assert "Traceback" not in broken.stdout + broken.stderr
+
+
+def test_a_required_table_that_does_not_fit_its_contract_is_told_before_anything_is_made(small_source, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(small_source, source)
+    pd.read_parquet(source / "bookings.parquet").drop(columns="check_in").to_parquet(source / "bookings.parquet")
+    words = ("--source", str(source), "--start", "2024-01-01", "--as-of", "2024-01-10")
+    refused = wanderbricks("run", *words, home=tmp_path / "home")
+    assert refused.returncode == 1
+    assert "bookings.parquet: column 'check_in' is missing (found: booking_id" in refused.stdout
+    assert not (tmp_path / "home").exists()

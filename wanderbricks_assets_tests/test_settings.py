@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from wanderbricks_assets.settings import DAYS_OF_HOURS, Settings, default_start
+from wanderbricks_assets.settings import DAYS_OF_HOURS, Settings, default_start, read_settings
 
 VARIABLES = ("HOME", "START", "HOURLY_START", "SOURCE", "SEED", "MLFLOW_TRACKING_URI")
 
@@ -103,3 +103,12 @@ def test_a_setting_that_does_not_exist_is_an_error(home: Path):
 def test_the_home_given_as_an_argument_is_the_one_whose_settings_are_read(home: Path, tmp_path: Path):
     Settings(home=tmp_path / "second", start=date(2022, 5, 5)).save()
     assert Settings(home=tmp_path / "second").first_day == date(2022, 5, 5)
+
+
+def test_a_variable_that_is_no_date_is_told_in_one_sentence(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDERBRICKS_START", "tomorrow")
+    with pytest.raises(ValueError, match=r"^WANDERBRICKS_START is 'tomorrow': Input should be a valid date[^\n]*$"):
+        read_settings()
+    monkeypatch.delenv("WANDERBRICKS_START")
+    with pytest.raises(ValueError, match=r"^--start is 'tomorrow'"):
+        read_settings(start="tomorrow")

@@ -36,7 +36,7 @@ def compute_dimensions(lake: Lake, source: FilesSource) -> None:
     lake.replace("dim_property", dimensions.dim_property(read("properties"), read("property_updates"), known))
     lake.replace("dim_destination", dimensions.dim_destination(read("destinations"), read("countries")))
     seen_at = read("bookings").created_at.max().to_pyarrow().as_py()
-    lake.replace("dim_user", dimensions.dim_user(read("users"), lake.read("dim_user"), seen_at))
+    lake.revise("dim_user", lambda previous: dimensions.dim_user(read("users"), previous, seen_at))
 
 
 def compute_all(lake: Lake, source: FilesSource, days: Window, hours: Window) -> None:

@@ -11,9 +11,11 @@ from typing import Literal
 import dagster as dg
 from dagster._core.execution.api import create_execution_plan
 
+from wanderbricks_assets.automation.jobs import MONITORING, PREDICTIONS, TRAINING
 from wanderbricks_assets.automation.plans import Planned, Planner, checks_of, range_tags
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
+from wanderbricks_assets.models.registry import RegistryAway
 
 # A gate that a version missed, and the promotion that says so: results, not faults. Data that break their contract are.
 _REFUSED = ("DagsterAssetCheckFailedError", "Failure")
@@ -54,13 +56,21 @@ def catch_up(
     """
     # Before anything is read, so that what comes while it runs is known to have come later.
     defs.resources["journal"].observe(defs.resources["source"])
-    plans = Planner.of(defs, instance).everything(moment)
+    planner = Planner.of(defs, instance)
+    plans, away = planner.tables(moment), None
+    try:
+        defs.resources["registry"].require()
+        plans += planner.models(moment)
+    except RegistryAway as error:
+        away = str(error)
     runs = _Runs(defs, instance, show, plans, tags or {})
     for planned in plans:
         if not runs.outcome.broken:
             runs.execute(planned)
         elif planned.job not in runs.outcome.not_begun:  # it would be computed, and trained, on what is not there
             runs.outcome.not_begun.append(planned.job)
+    if away:
+        runs.outcome.broken[away] = [TRAINING.name, PREDICTIONS.name, MONITORING.name]
     return runs.outcome
 
 

@@ -2,15 +2,23 @@
 
 import fcntl
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 from wanderbricks_assets.models.registry import ModelRegistry
 
 PROCESS = "wanderbricks/process"  # tag of a run: the sign of life of the process that executes it
+_KILLED = "wanderbricks/killed"  # tag of a run that was closed here
+_RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -26,8 +34,10 @@ def sign_of_life(folder: Path) -> Iterator[str]:
     file = folder / uuid.uuid4().hex
     with file.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        yield file.name
-    file.unlink()
+        try:
+            yield file.name
+        finally:
+            file.unlink()
 
 
 def close_orphans(instance: dg.DagsterInstance, folder: Path) -> list[str]:
@@ -41,9 +51,34 @@ def close_orphans(instance: dg.DagsterInstance, folder: Path) -> list[str]:
         if PROCESS in run.tags and _is_dead(folder / run.tags[PROCESS])
     ]
     for run in orphans:
+        instance.add_run_tags(run.run_id, {_KILLED: "true"})
         instance.report_run_failed(run, "The process of this run ended before the run did. What it wrote is whole.")
-        (folder / run.tags[PROCESS]).unlink(missing_ok=True)
+    for file in list(folder.iterdir()):
+        if _is_dead(file):
+            file.unlink(missing_ok=True)
     return [run.run_id for run in orphans]
+
+
+def evaluate_checks(defs: dg.Definitions, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> None:
+    """Evaluate the checks that a killed run had planned, and that nobody has evaluated since."""
+    of_runs: dict[str, set[dg.AssetCheckKey]] = {}
+    for key in defs.get_repository_def().asset_graph.asset_check_keys:
+        newest = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        if newest and newest[0].status == AssetCheckExecutionRecordStatus.PLANNED:
+            of_runs.setdefault(newest[0].run_id, set()).add(key)
+    for run_id, keys in of_runs.items():
+        run = instance.get_run_by_id(run_id)
+        if run is None or _KILLED not in run.tags:
+            continue
+        job = defs.resolve_job_def(run.job_name).get_subset(asset_selection=set(), asset_check_selection=keys)
+        partitions = {name: value for name, value in run.tags.items() if name in _RANGE_TAGS}
+        job.execute_in_process(
+            instance=instance,
+            partition_key=None if partitions else run.tags.get(PARTITION_NAME_TAG),
+            tags={**tags, **partitions},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,  # a blocking check that fails says so itself
+        )
 
 
 def close_training_runs(instance: dg.DagsterInstance, registry: ModelRegistry) -> None:

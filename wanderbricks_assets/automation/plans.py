@@ -56,12 +56,15 @@ class Planner:
         place = {name: defs.resources[name] for name in ("lake", "source", "registry")}
         return cls(defs.get_repository_def(), instance, **place)
 
-    def everything(self, moment: datetime) -> list[Planned]:
-        """What is missing of all rhythms, in the order in which data flows."""
+    def tables(self, moment: datetime) -> list[Planned]:
+        """What is missing of facts and features, in the order in which data flows."""
+        return [*self.gold_and_features(moment), *self.engagement(moment)]
+
+    def models(self, moment: datetime) -> list[Planned]:
+        """What is missing of all that needs the registry, likewise."""
         training = self.training(moment)
         predictions = self.predictions(moment, may_promote=bool(training))
-        facts = [*self.gold_and_features(moment), *self.engagement(moment)]
-        return [*facts, *training, *predictions, *self.monitoring(moment)]
+        return [*training, *predictions, *self.monitoring(moment)]
 
     def gold_and_features(self, moment: datetime) -> list[Planned]:
         """The dimensions and daily tables, then the details of bookings, of which days long past may have changed."""
@@ -95,7 +98,7 @@ class Planner:
         champions = [
             champion_key(model)
             for name, model in MODELS.items()
-            if name in untrained or _awaits_promotion(model, self.registry)
+            if name in untrained or _awaits_promotion(model, self.registry, self.instance)
         ]
         return [Planned(TRAINING.name, (*untrained, *champions), weeks[-1], weeks[-1])] if champions else []
 
@@ -184,10 +187,13 @@ def oldest_booking_touched(lake: Lake, source: FilesSource, days: Window) -> dat
     return oldest.date() if oldest else None
 
 
-def _awaits_promotion(model: type[Model], registry: ModelRegistry) -> bool:
-    """Whether the newest version passed all gates and nothing was decided: a run was stopped before its end."""
+def _awaits_promotion(model: type[Model], registry: ModelRegistry, instance: dg.DagsterInstance) -> bool:
+    """Whether the newest version passed all gates and its promotion did not come to its end: a run was stopped."""
     target = model.target()
     candidate = registry.candidate(target)
-    if candidate is None or candidate.version is None or candidate.decision is not None:
+    if candidate is None or candidate.version is None:
+        return False
+    told = instance.get_latest_materialization_event(dg.AssetKey(champion_key(model)))
+    if told and candidate.decision == told.asset_materialization.metadata["decision"].value:
         return False
     return all(verdict.passed for verdict in judge(target, candidate, registry))

@@ -1,6 +1,7 @@
 """The gold tables as assets: which source partitions each needs, and which transform makes it."""
 
 from datetime import date
+from functools import partial
 
 import dagster as dg
 
@@ -30,9 +31,11 @@ def dim_property(properties: Table, property_updates: Table, destinations: Table
 
 
 @dg.asset(**described(contracts.DIM_USER, "gold"))
-def dim_user(lake: Lake, users: Table, bookings: Table) -> Table:
+def dim_user(lake: Lake, users: Table, bookings: Table) -> dg.MaterializeResult:
+    """The one table that is made of itself: it keeps the changes that it has seen."""
     newest_event = bookings.created_at.max().to_pyarrow().as_py()
-    return dimensions.dim_user(users, previous=lake.read("dim_user"), seen_at=newest_event)
+    count = lake.revise("dim_user", partial(dimensions.dim_user, users, seen_at=newest_event))
+    return dg.MaterializeResult(metadata={"dagster/row_count": count})
 
 
 @dg.asset(**described(contracts.DIM_DESTINATION, "gold"))

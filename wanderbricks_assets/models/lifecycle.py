@@ -7,14 +7,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import dagster as dg
 
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.models.card import model_card
 from wanderbricks_assets.models.gates import GATES, Verdict, compare, refusal, verdicts
-from wanderbricks_assets.models.model import CannotLearn, Model, Scores
-from wanderbricks_assets.models.registry import Candidate, ModelRegistry
+from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Scores, Tables
+from wanderbricks_assets.models.registry import CUTOFF, Candidate, ModelRegistry, digest
 from wanderbricks_assets.partitions import LAST_3_YEARS_OF_WEEKS, WEEKLY, run_window, window_of
 from wanderbricks_assets.pictures import picture
 from wanderbricks_assets.resources.lake import Lake
@@ -63,6 +64,7 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
         tags={"target": target.metric},
         metadata={"target": f"{target.metric} {target.sign} {target.bound:g}", "experiment": target.experiment},
         partitions_def=WEEKLY,
+        pool="training",
         deps=inputs_of(model, LAST_3_YEARS_OF_WEEKS),
     )
     def train(
@@ -70,6 +72,8 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         cutoff = run_window(context).end
         tables = tables_until(model.reads, lake, source, cutoff)
+        if run_id := _trained_but_not_told(context, model, tables, cutoff, registry):
+            return dg.MaterializeResult(metadata=_registered(model, run_id, registry))
         with registry.training_run(target, cutoff, context.run.run_id) as run:
             try:
                 evaluation = model.evaluate(tables, cutoff, settings().seed)
@@ -79,21 +83,47 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
                 registry.refuse(run, str(reason))
                 return dg.MaterializeResult(metadata={"not trained": str(reason), **_links(run, registry)})
             card = model_card(fitted, training, evaluation, cutoff)
-            version = registry.register(run, fitted, training, model.inputs(tables, cutoff), evaluation, card)
-        return dg.MaterializeResult(
-            metadata={
-                "version": version,
-                "cutoff": str(cutoff),
-                "training_rows": len(training),
-                **_numbers({target.metric: evaluation.metric.value, "baseline": evaluation.baseline}),
-                "picture": picture(model.figure(evaluation)),
-                "model_card": dg.MetadataValue.md(card),
-                **_links(run, registry),
-                **_numbers(evaluation.metrics),
-            }
-        )
+            registry.log(run, fitted, training, model.inputs(tables, cutoff), evaluation, card)
+        return dg.MaterializeResult(metadata=_registered(model, run.info.run_id, registry))
 
     return train
+
+
+def _trained_but_not_told(
+    context: dg.AssetExecutionContext, model: type[Model], tables: Tables, cutoff: datetime, registry: ModelRegistry
+) -> str | None:
+    """The finished training of this week that Dagster was never told of, as its process was killed in between.
+
+    It counts when it has learned from what would be learned from now: then another training would give the same model.
+    """
+    candidate = registry.candidate(model.target(), cutoff)
+    if candidate is None or candidate.refusal:
+        return None
+    told = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key])
+    newest = context.instance.fetch_materializations(told, limit=1).records
+    if newest and newest[0].asset_materialization.metadata["mlflow_run_id"].value == candidate.run_id:
+        return None
+    try:
+        now = digest(model.training_set(tables, cutoff))
+    except CannotLearn:
+        return None
+    return candidate.run_id if registry.learned_from(candidate.run_id) == now else None
+
+
+def _registered(model: type[Model], run_id: str, registry: ModelRegistry) -> dict[str, object]:
+    """Registers what a finished run has trained; returns what the asset's page shows of it."""
+    target, run, scores = model.target(), registry.run(run_id), registry.scores(run_id)
+    evaluation = Evaluation(**vars(scores), rows=registry.evaluated_rows(run_id))
+    return {
+        "version": registry.register(target, run_id),
+        "cutoff": str(datetime.fromisoformat(run.data.tags[CUTOFF])),
+        "training_rows": int(run.data.params["training_rows"]),
+        **_numbers({target.metric: scores.metric.value, "baseline": scores.baseline}),
+        "picture": picture(model.figure(evaluation)),
+        "model_card": dg.MetadataValue.md(registry.card(run_id)),
+        **_links(run, registry),
+        **_numbers(scores.metrics),
+    }
 
 
 def _gates(model: type[Model]) -> dg.AssetChecksDefinition:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models.model import ModelInfo
 
 CUTOFF, REFUSAL, DAGSTER_RUN, RELEASE, PROMOTED = "cutoff", "refusal", "dagster_run_id", "release", "promoted"
 CHALLENGER = "Challenger"
@@ -63,12 +62,29 @@ class Champion:
     model: Model
 
 
+class RegistryAway(Exception):
+    """MLflow does not answer. The message is a sentence that says where it was looked for, and what to do."""
+
+
 class ModelRegistry(dg.ConfigurableResource):
     """Tracking and registry at `tracking_uri`; artifacts of a local store lie in `artifact_folder`."""
 
     tracking_uri: str
     artifact_folder: str
     ui_url: str = "http://127.0.0.1:5000"
+
+    def require(self) -> None:
+        """Raise RegistryAway when MLflow does not answer: in a minute at most, by the limits that `home.py` sets."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.search_experiments(max_results=1)
+        except MlflowException as error:
+            innermost = str(error).rpartition(": ")[2].strip("'\")")
+            raise RegistryAway(
+                f"MLflow does not answer at {self.tracking_uri} ({innermost}); start it there, or set "
+                "WANDERBRICKS_MLFLOW_TRACKING_URI to where it is"
+            ) from error
 
     @contextmanager
     def training_run(self, target: Target, cutoff: datetime, dagster_run_id: str) -> Iterator[Run]:
@@ -81,7 +97,11 @@ class ModelRegistry(dg.ConfigurableResource):
             yield run
 
     def close_runs(self, has_ended: Callable[[str], bool]) -> None:
-        """Mark the training runs that are still open as failed, of which the Dagster run, by its id, has ended."""
+        """Mark the training runs that are still open as failed, of which the Dagster run, by its id, has ended.
+
+        Raises RegistryAway when MLflow does not answer.
+        """
+        self.require()
         experiments = [self._client.get_experiment_by_name(target.experiment) for target in TARGETS.values()]
         known = [experiment.experiment_id for experiment in experiments if experiment]
         if not known:
@@ -94,10 +114,10 @@ class ModelRegistry(dg.ConfigurableResource):
         """Record that the data cannot support the model."""
         self._client.set_tag(run.info.run_id, REFUSAL, reason)
 
-    def register(
+    def log(
         self, run: Run, model: Model, training: pd.DataFrame, inputs: pd.DataFrame, evaluation: Evaluation, card: str
-    ) -> str:
-        """Log everything about a fitted model into the active run, register it as challenger, return the version.
+    ) -> None:
+        """Log everything about a fitted model into the active run.
 
         inputs: what it would predict from at its cutoff: an example, and the reference that drift is measured from;
         card: the model card, in Markdown.
@@ -108,13 +128,12 @@ class ModelRegistry(dg.ConfigurableResource):
         mlflow, target = self._mlflow, model.target()
         cutoff = run.data.tags[CUTOFF]
         mlflow.log_params({**model.params, "seed": model.seed, "training_rows": len(training)})
-        learned_from = _without_nested(training)
         # Not mlflow.data.from_pandas, which looks at every value in Python: half a minute for a million rows.
         dataset = MetaDataset(
             CodeDatasetSource({"tables": ", ".join(model.reads), CUTOFF: cutoff}),
             name=f"{target.model} as of {cutoff}",
-            digest=_digest(learned_from),
-            schema=mlflow.models.infer_signature(learned_from.head(_FOR_SCHEMA)).inputs,
+            digest=digest(training),
+            schema=mlflow.models.infer_signature(_without_nested(training).head(_FOR_SCHEMA)).inputs,
         )
         mlflow.log_input(dataset, context="training")
         with tempfile.TemporaryDirectory() as folder:
@@ -139,11 +158,28 @@ class ModelRegistry(dg.ConfigurableResource):
         mlflow.log_metrics(
             {name: float(value) for name, value in metrics.items()}, dataset=dataset, model_id=info.model_id
         )
-        version = self._create_version(target.registered_name, info, run.info.run_id)
-        for key in (CUTOFF, RELEASE):
-            self._client.set_model_version_tag(target.registered_name, version, key, run.data.tags[key])
+
+    def register(self, target: Target, run_id: str) -> str:
+        """Make a finished run's model a version, once, and the challenger; returns the version.
+
+        Only after the run has ended: a process that was killed earlier leaves a run that failed, and no version.
+        """
+        versions = self._versions(target, f"run_id = '{run_id}'")
+        version = str(versions[0].version) if versions else self._create_version(target, self._client.get_run(run_id))
         self._client.set_registered_model_alias(target.registered_name, CHALLENGER, version)
         return version
+
+    def run(self, run_id: str) -> Run:
+        return self._client.get_run(run_id)
+
+    def learned_from(self, run_id: str) -> str:
+        """The digest of the training set that a run logged: see `digest`."""
+        return self.run(run_id).inputs.dataset_inputs[0].dataset.digest
+
+    def card(self, run_id: str) -> str:
+        """The model card that a run logged, in Markdown."""
+        with tempfile.TemporaryDirectory() as place:
+            return Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{CARD}", dst_path=place)).read_text()
 
     def candidate(self, target: Target, cutoff: datetime | None = None) -> Candidate | None:
         """The newest training by cutoff (or that of one cutoff), and of several the last; None before the first."""
@@ -216,9 +252,8 @@ class ModelRegistry(dg.ConfigurableResource):
     def record_floor(self, run_id: str, floor: float, meaning: str) -> None:
         """Put on record, and into the model card, what is known with the truth: `meaning` says what the figure is."""
         self._client.log_metric(run_id, FLOOR, floor)
-        with tempfile.TemporaryDirectory() as place:
-            card = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{CARD}", dst_path=place)).read_text()
-        self._client.log_text(run_id, f"{card}\n\n**With the truth known.** {meaning}: {floor:.4g}.\n", CARD)
+        card = f"{self.card(run_id)}\n\n**With the truth known.** {meaning}: {floor:.4g}.\n"
+        self._client.log_text(run_id, card, CARD)
 
     def champion(self, target: Target, moment: datetime | None = None) -> Champion | None:
         """The version that serves, or served at a past moment, ready to predict."""
@@ -280,15 +315,21 @@ class ModelRegistry(dg.ConfigurableResource):
         served = self._mlflow.pyfunc.load_model(f"models:/{target.registered_name}/{version}")
         return served.unwrap_python_model().model
 
-    def _create_version(self, name: str, info: ModelInfo, run_id: str) -> str:
+    def _create_version(self, target: Target, run: Run) -> str:
         from mlflow.exceptions import MlflowException
 
+        name, run_id = target.registered_name, run.info.run_id
+        [model] = self._client.search_logged_models(
+            [run.info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+        )
         try:
             self._client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        return str(self._client.create_model_version(name, info.model_uri, run_id, model_id=info.model_id).version)
+        tags = {key: run.data.tags[key] for key in (CUTOFF, RELEASE)}
+        version = self._client.create_model_version(name, model.model_uri, run_id, tags=tags, model_id=model.model_id)
+        return str(version.version)
 
     def _log_evaluation(self, folder: Path, evaluation: Evaluation) -> None:
         summary = {
@@ -345,8 +386,9 @@ class ModelRegistry(dg.ConfigurableResource):
         return mlflow
 
 
-def _digest(frame: pd.DataFrame) -> str:
-    """The same for the same rows in the same order."""
+def digest(training: pd.DataFrame) -> str:
+    """The same for the same rows in the same order; lists play no part."""
+    frame = _without_nested(training)
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:8]
 
 

@@ -2,18 +2,18 @@
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import Table, ibis, pa
-from wanderbricks_assets.resources.engine import duckdb_engine
+from wanderbricks_assets.resources.engine import computed, duckdb_engine
 from wanderbricks_assets.window import Window
 
 if TYPE_CHECKING:
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 MONTH = "month"  # the storage partition: replacing a day rewrites at most its month's files
 _ATTEMPTS = 20
+_Result = TypeVar("_Result")
+
+
+class CannotWrite(Exception):
+    """A table that could not be written; the message says where, why, and that nothing has changed."""
 
 
 class Lake(dg.ConfigurableResource):
@@ -37,13 +42,7 @@ class Lake(dg.ConfigurableResource):
         Only the files that can hold rows of the window are opened.
         """
         contract = LAKE[name]
-        files = self._files(contract, window)
-        if not files:
-            rows = ibis.memtable(contract.empty())
-        else:
-            # `month` is in the paths only; without hive_partitioning DuckDB leaves it out.
-            rows = duckdb_engine().read_parquet(files, hive_partitioning=False)
-        rows = contract.conform(rows)
+        rows = self._rows(contract, self._files(contract, window))
         return rows.filter(window.contains(rows[contract.time_column])) if window else rows
 
     def replace(self, name: str, rows: Table, window: Window | None = None) -> int:
@@ -51,30 +50,38 @@ class Lake(dg.ConfigurableResource):
 
         Repeating it changes nothing. When another process wrote to the table meanwhile the write is tried again from
         the start; on the same window the last one wins whole. Raises ValueError when a row lies outside the window
-        or the table has no such windows, and the Delta error when it cannot commit; then nothing has changed.
+        or the table has no such windows, and CannotWrite when the disk or the folder refuses; then nothing has changed.
         """
-        from deltalake.exceptions import CommitFailedError
-
         contract = LAKE[name]
-        if (window is None) != (contract.time_column is None):
-            raise ValueError(f"{name} is written {'whole' if contract.time_column is None else 'by window'}")
+        _check_kind(contract, whole=window is None)
         rows = contract.conform(rows)
         if window:
             time_column = rows[contract.time_column]
             keys = [key for key in contract.key if key != contract.time_column]
             rows = rows.mutate(**{MONTH: time_column.strftime("%Y-%m")}).order_by([contract.time_column, *keys])
-        arrow = rows.to_pyarrow()
+        arrow = computed(rows)
         if window and len(arrow):
             _check_window(contract, arrow, window)
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._commit(contract, arrow, window)
-                return len(arrow)
-            except CommitFailedError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 6)))
-        raise AssertionError("unreachable")
+        with self._saying_what_could_not_be_written(name):
+            _until_committed(lambda: self._commit(contract, arrow, window))
+        return len(arrow)
+
+    def revise(self, name: str, revision: Callable[[Table], Table]) -> int:
+        """Replace a table that has no windows by what `revision` makes of its rows; returns how many were written.
+
+        What another process commits between reading and writing is not lost: the rows are read, and revised, again.
+        """
+        contract = LAKE[name]
+        _check_kind(contract, whole=True)
+
+        def attempt() -> int:
+            table = self._open(name)
+            arrow = computed(contract.conform(revision(self._rows(contract, table.file_uris() if table else []))))
+            self._commit_whole(contract, arrow, table)
+            return len(arrow)
+
+        with self._saying_what_could_not_be_written(name):
+            return _until_committed(attempt)
 
     def version(self, name: str) -> int | None:
         """The number of the table's newest commit; None while it was never written."""
@@ -89,13 +96,31 @@ class Lake(dg.ConfigurableResource):
         stored = ibis.Schema.from_pyarrow(pa.schema(table.schema().to_arrow()))
         return {column: str(type_) for column, type_ in stored.items()}
 
+    @contextmanager
+    def _saying_what_could_not_be_written(self, name: str) -> Iterator[None]:
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            raise CannotWrite(
+                f"{name} could not be written to {self.folder}, and is as it was: {error}. Look whether the disk is "
+                "full and the folder may be written to; then run again"
+            ) from error
+
+    def _rows(self, contract: Contract, files: list[str]) -> Table:
+        if not files:
+            return contract.conform(ibis.memtable(contract.empty()))
+        # `month` is in the paths only; without hive_partitioning DuckDB leaves it out.
+        return contract.conform(duckdb_engine().read_parquet(sorted(files), hive_partitioning=False))
+
     def _commit(self, contract: Contract, arrow: "pa.Table", window: Window | None) -> None:
         from deltalake import DeltaTable, write_deltalake
         from deltalake.exceptions import DeltaError
 
         uri = self._uri(contract.name)
         if window is None:
-            write_deltalake(uri, arrow, mode="overwrite", schema_mode="overwrite")
+            self._commit_whole(contract, arrow, self._open(contract.name))
             return
         if self._open(contract.name) is None:
             # Another process may have created it a moment ago; if it cannot be created, the write below says why.
@@ -103,13 +128,26 @@ class Lake(dg.ConfigurableResource):
                 DeltaTable.create(uri, schema=arrow.schema, mode="error", partition_by=[MONTH])
         write_deltalake(uri, arrow, mode="overwrite", predicate=_predicate(contract, window), partition_by=[MONTH])
 
+    def _commit_whole(self, contract: Contract, arrow: "pa.Table", read: "DeltaTable | None") -> None:
+        """Overwrite the table as it was read; CommitFailedError when it is another by now."""
+        from deltalake import DeltaTable, write_deltalake
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        if read is None:
+            try:
+                read = DeltaTable.create(self._uri(contract.name), schema=arrow.schema, mode="error")
+            except DeltaError as error:
+                if self._open(contract.name) is None:
+                    raise
+                raise CommitFailedError("another process created the table a moment ago") from error
+        # Without the predicate two overwrites of an empty table do not conflict, and the rows of both stay.
+        write_deltalake(read, arrow, mode="overwrite", predicate="true", schema_mode="overwrite")
+
     def _files(self, contract: Contract, window: Window | None) -> list[str]:
         table = self._open(contract.name)
         if table is None:
             return []
-        if window is None:
-            return sorted(table.file_uris())
-        return sorted(self._files_in(table, contract, window))
+        return table.file_uris() if window is None else list(self._files_in(table, contract, window))
 
     def _files_in(self, table: "DeltaTable", contract: Contract, window: Window) -> Iterator[str]:
         """The files whose least and greatest time, as Delta recorded them, touch the window."""
@@ -170,6 +208,25 @@ def _row_count_name(context: dg.OutputContext) -> str:
         return "dagster/row_count"
     keys = context.asset_partition_key_range
     return "dagster/partition_row_count" if keys.start == keys.end else "rows_of_all_partitions_in_this_run"
+
+
+def _until_committed(commit: Callable[[], _Result]) -> _Result:
+    """Try again, after a while that grows and differs between processes, what another process's commit came before."""
+    from deltalake.exceptions import CommitFailedError
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            return commit()
+        except CommitFailedError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 6)))
+    raise AssertionError("unreachable")
+
+
+def _check_kind(contract: Contract, whole: bool) -> None:
+    if whole != (contract.time_column is None):
+        raise ValueError(f"{contract.name} is written {'whole' if contract.time_column is None else 'by window'}")
 
 
 def _predicate(contract: Contract, window: Window) -> str:

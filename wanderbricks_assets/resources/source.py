@@ -67,13 +67,16 @@ class FilesSource(dg.ConfigurableResource):
         return rows.filter(rows[contract.time_column].isnull())
 
     def require(self) -> None:
-        """Raise SourceError, naming them all, when required tables are missing."""
-        missing = [name for name, contract in SOURCE.items() if contract.required and not self.files(name)]
+        """Raise SourceError when required tables are missing, naming them all, or do not fit their contracts."""
+        required = [name for name, contract in SOURCE.items() if contract.required]
+        missing = [name for name in required if not self.files(name)]
         if missing:
             raise SourceError(
                 f"{self.folder} has no {', '.join(missing)} (as TABLE.parquet, TABLE.csv or TABLE/date=*/*.parquet); "
                 "`wanderbricks simulate` makes a whole marketplace"
             )
+        for name in required:
+            self.read(name)
 
     def files(self, name: str, window: Window | None = None) -> list[Path]:
         """The files that hold a table; of a table in daily folders, only those of the window's days."""

@@ -7,8 +7,10 @@ from pathlib import Path
 import ibis
 
 from wanderbricks_assets.contracts.features import PROPERTY_FEATURES
+from wanderbricks_assets.contracts.gold import DIM_HOST
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.window import Window, midnight
+from wanderbricks_assets_tests.marketplace import table_of
 
 
 def features_of_days(first: date, days: int, properties: int, mark: int) -> ibis.Table:
@@ -35,6 +37,15 @@ def replace_together(together: Barrier, writes: list[tuple[str, date, int]], mar
         rows = features_of_days(first, days, properties=50, mark=mark)
         together.wait(timeout=60)
         Lake(folder=folder).replace("property_features", rows, Window.of_days(first, first + timedelta(days=days - 1)))
+
+
+def replace_overlapping(together: Barrier, folder: str, mark: int) -> None:
+    """Windows of three days, of which each day lies in the windows of three processes; and a table without windows."""
+    lake, first = Lake(folder=folder), date(2024, 1, 1) + timedelta(days=mark - 1)
+    rows = features_of_days(first, 3, properties=50, mark=mark)
+    together.wait(timeout=120)
+    lake.replace("property_features", rows, Window.of_days(first, first + timedelta(days=2)))
+    lake.revise("dim_host", lambda hosts: hosts.union(table_of(DIM_HOST, {"host_id": mark, "property_count": 0})))
 
 
 def replace_for_ever(folder: str) -> None:

@@ -291,6 +291,35 @@ def test_of_two_processes_writing_the_same_window_one_wins_whole(contended: Path
     assert found in ([(1, 150)], [(2, 150)])
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory, processes: BaseContext) -> Lake:
+    """A new lake to which sixteen processes wrote overlapping windows at the same moment, marked 1 to 16."""
+    folder, together = str(tmp_path_factory.mktemp("crowded")), processes.Barrier(16)
+    writers = [
+        processes.Process(target=lake_writers.replace_overlapping, args=(together, folder, mark))
+        for mark in range(1, 17)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(timeout=120)
+    assert [writer.exitcode for writer in writers] == [0] * 16
+    return Lake(folder=folder)
+
+
+def test_of_sixteen_processes_with_overlapping_windows_each_day_is_whole_and_of_one(crowded: Lake):
+    for number in range(18):
+        today = str(day("2024-01-01") + timedelta(days=number))
+        [(mark, rows)] = marks(crowded, days(today))
+        assert rows == 50
+        assert number - 1 <= mark <= number + 1, "only the windows of these processes hold the day"
+    assert sum(rows for _, rows in marks(crowded)) == 18 * 50
+
+
+def test_of_sixteen_processes_that_revise_one_table_none_loses_what_another_wrote(crowded: Lake):
+    assert sorted(crowded.read("dim_host").host_id.to_pyarrow().to_pylist()) == [*range(1, 17)]
+
+
 def marks(lake: Lake, window: Window | None = None) -> list[tuple[int, int]]:
     """How many rows each writer's mark has."""
     rows = lake.read("property_features", window)

@@ -1,0 +1,115 @@
+"""What the world does to a home: a full disk, damaged files, the clock."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from wanderbricks_assets.partitions import DAILY, HOURLY, WEEKLY, ended
+from wanderbricks_assets.resources.engine import UnreadableFiles
+from wanderbricks_assets.resources.lake import CannotWrite, Lake
+from wanderbricks_assets.resources.source import FilesSource, SourceError
+from wanderbricks_assets.window import Window
+from wanderbricks_assets_tests.marketplace import day, deliver, random_marketplace
+from wanderbricks_assets_tests.resources.lake_writers import features_of_days
+
+JANUARY = Window.of_days(date(2024, 1, 1), date(2024, 1, 31))
+
+
+def january(properties: int, mark: int):
+    return features_of_days(date(2024, 1, 1), 31, properties, mark)
+
+
+@pytest.fixture
+def little_space():
+    """No file of this process may grow beyond 40 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_the_disk_has_no_room_for_names_the_table_and_changes_nothing(tmp_path: Path, little_space):
+    lake = Lake(folder=str(tmp_path))
+    lake.replace("property_features", january(properties=50, mark=1), JANUARY)
+    with pytest.raises(CannotWrite, match=r"property_features could not be written to .*File too large.*disk is full"):
+        lake.replace("property_features", january(properties=20_000, mark=2), JANUARY)
+    assert set(lake.read("property_features").photos_count.to_pyarrow().to_pylist()) == {1}
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path):
+    (tmp_path / "lake").write_text("a file in the place of the folder")
+    with pytest.raises(CannotWrite, match=r"property_features could not be written to .*/lake"):
+        Lake(folder=str(tmp_path / "lake")).replace("property_features", january(properties=1, mark=1), JANUARY)
+
+
+def test_a_file_of_the_lake_that_is_damaged_is_named(tmp_path: Path):
+    lake = Lake(folder=str(tmp_path))
+    lake.replace("property_features", january(properties=500, mark=1), JANUARY)
+    [file] = tmp_path.glob("property_features/month=2024-01/*.parquet")
+    spoil(file)
+    with pytest.raises(UnreadableFiles, match=f"^{file} cannot be read: the contents are damaged"):
+        lake.replace("property_features", lake.read("property_features"), JANUARY)
+
+
+@pytest.mark.parametrize("how", ["cut off", "a folder in its place"])
+def test_a_file_of_the_source_that_cannot_be_opened_is_named_before_anything_runs(tmp_path: Path, how: str):
+    deliver(tmp_path, random_marketplace(seed=1, bookings=20, events=10), None, day("2024-01-16"))
+    file = tmp_path / "users.parquet"
+    if how == "cut off":
+        file.write_bytes(file.read_bytes()[:-100])
+    else:
+        file.unlink()
+        file.mkdir()
+    with pytest.raises(SourceError, match=f"^{file} .*cannot be read"):
+        FilesSource(folder=str(tmp_path)).require()
+
+
+def test_a_file_of_the_source_with_damaged_contents_is_named_when_it_is_read(tmp_path: Path):
+    deliver(tmp_path / "source", random_marketplace(seed=1, bookings=20, events=10), None, day("2024-01-16"))
+    file = tmp_path / "source" / "hosts.parquet"
+    spoil(file)
+    hosts = FilesSource(folder=str(tmp_path / "source")).read("hosts")
+    with pytest.raises(UnreadableFiles, match=f"^{file} cannot be read"):
+        Lake(folder=str(tmp_path / "lake")).replace("dim_host", hosts.mutate(property_count=0))
+
+
+def spoil(file: Path) -> None:
+    """Overwrite the beginning, which holds rows; the end, which says what a Parquet file holds, stays."""
+    contents = file.read_bytes()
+    file.write_bytes(contents[:4] + b"\xff" * 120 + contents[124:])
+
+
+def test_the_leap_day_is_a_day_and_its_hours_are_hours():
+    for leap_day in ("2024-02-29", "2028-02-29"):
+        moment = datetime.fromisoformat(leap_day).replace(month=3, day=2)
+        assert ended(DAILY, moment)[-3:] == [f"{leap_day[:4]}-02-28", leap_day, f"{leap_day[:4]}-03-01"]
+        assert sum(hour.startswith(leap_day) for hour in ended(HOURLY, moment)) == 24
+
+
+def test_a_clock_that_goes_backwards_ends_fewer_partitions_and_begins_none():
+    before, after = datetime(2024, 3, 3, 12), datetime(2024, 3, 10, 12)
+    for partitions in (DAILY, HOURLY, WEEKLY):
+        assert set(ended(partitions, before)) < set(ended(partitions, after))
+    assert ended(DAILY, datetime(2020, 1, 1)) == []
+
+
+def test_a_home_in_berlin_holds_the_rows_of_a_home_in_utc_over_both_changes_of_the_clock(tmp_path: Path):
+    said = {}
+    for zone in ("UTC", "Europe/Berlin"):
+        folder = tmp_path / zone.replace("/", "-")
+        command = [sys.executable, "-m", "wanderbricks_assets_tests.around_the_clock", str(folder)]
+        environment = os.environ | {"TZ": zone, "WANDERBRICKS_HOME": str(folder)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        said[zone] = done.stdout.splitlines()
+        shutil.rmtree(folder)
+    assert said["UTC"] == said["Europe/Berlin"]
+    for line in said["UTC"][-3:]:
+        hours = {int(hour) for hour in line.split()[1:]}
+        assert {0, 1, 2, 3, 23} <= hours
