@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
@@ -25,6 +26,7 @@ defs = dg.Definitions(
         *dg.load_assets_from_modules([gold, features]),
         *(definition for definition in _LIFECYCLES if not isinstance(definition, dg.AssetChecksDefinition)),
         *PREDICTION_ASSETS,
+        *ACTIVATION_ASSETS,
     ],
     asset_checks=[
         *GOLD_CHECKS,

@@ -14,6 +14,7 @@ from dagster._core.execution.api import create_execution_plan
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.outdated import outdated_activation
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key, judge
 from wanderbricks_assets.models.model import Model
@@ -134,7 +135,7 @@ def _of_training(defs: dg.Definitions, instance: dg.DagsterInstance, moment: dat
 def _of_predictions(
     defs: dg.Definitions, instance: dg.DagsterInstance, moment: datetime, may_promote: bool
 ) -> Iterator[Planned]:
-    """The newest day, of the models that a version serves for, or may once training has run.
+    """The newest day, of the models that a version serves for, or may once training has run, and what is made of it.
 
     A model whose first champion appears later is thus caught up from the newest day on; the days before it are there
     for whoever wants to backfill them.
@@ -142,10 +143,10 @@ def _of_predictions(
     days = ended(PREDICTIONS.partitions_def, moment)
     if not days:
         return
-    settle = partial(_with_champion, defs.resources["registry"])
-    planned = Planned(
-        PREDICTIONS.name, tuple(_lacking(instance, list(TARGET_OF), days[-1])), days[-1], days[-1], settle
-    )
+    settle = partial(_with_champion, defs.resources["registry"], instance)
+    predicted = _lacking(instance, list(TARGET_OF), days[-1])
+    assets = (*predicted, *outdated_activation(instance, predicted, days[-1]))
+    planned = Planned(PREDICTIONS.name, assets, days[-1], days[-1], settle)
     planned = planned if may_promote else settle(planned)
     if planned.assets:
         yield planned
@@ -284,12 +285,12 @@ def _awaits_promotion(model: type[Model], registry: ModelRegistry) -> bool:
     return all(verdict.passed for verdict in judge(target, candidate, registry))
 
 
-def _with_champion(registry: ModelRegistry, planned: Planned) -> Planned:
-    """The predictions for which some version may have been known at the end of the day."""
+def _with_champion(registry: ModelRegistry, instance: dg.DagsterInstance, planned: Planned) -> Planned:
+    """The predictions for which some version may have been known at the end of the day, and what is made of them."""
     day = dg.PartitionKeyRange(planned.first, planned.last)
     end = window_of(PREDICTIONS.partitions_def, day).end
-    assets = tuple(key for key in planned.assets if registry.serving_version(TARGET_OF[key], end))
-    return replace(planned, assets=assets)
+    predicted = [key for key in planned.assets if key in TARGET_OF and registry.serving_version(TARGET_OF[key], end)]
+    return replace(planned, assets=(*predicted, *outdated_activation(instance, predicted, planned.last)))
 
 
 def _with_bookings_touched(lake: Lake, source: FilesSource, planned: Planned) -> Planned:

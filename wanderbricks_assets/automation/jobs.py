@@ -24,8 +24,9 @@ TRAINING = dg.define_asset_job(
 )
 PREDICTIONS = dg.define_asset_job(
     "predictions",
-    selection=dg.AssetSelection.groups("predictions"),
+    selection=dg.AssetSelection.groups("predictions", "activation"),
     partitions_def=DAILY,
-    description="The day's forecasts, scores, prices and customer values, by the versions that serve.",
+    description="The day's forecasts, scores, prices and customer values, by the versions that serve, and what people "
+    "act on: audience, segments and their files.",
 )
 JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS]

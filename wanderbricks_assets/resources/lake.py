@@ -56,14 +56,11 @@ class Lake(dg.ConfigurableResource):
         from deltalake.exceptions import CommitFailedError
 
         contract = LAKE[name]
+        if contract.append_only:
+            raise ValueError(f"{name} is a record: it is appended to and never replaced")
         if (window is None) != (contract.time_column is None):
             raise ValueError(f"{name} is written {'whole' if contract.time_column is None else 'by window'}")
-        rows = contract.conform(rows)
-        if window:
-            time_column = rows[contract.time_column]
-            keys = [key for key in contract.key if key != contract.time_column]
-            rows = rows.mutate(**{MONTH: time_column.strftime("%Y-%m")}).order_by([contract.time_column, *keys])
-        arrow = rows.to_pyarrow()
+        arrow = (_stored(contract, rows) if window else contract.conform(rows)).to_pyarrow()
         if window and len(arrow):
             _check_window(contract, arrow, window)
         for attempt in range(_ATTEMPTS):
@@ -76,24 +73,45 @@ class Lake(dg.ConfigurableResource):
                 time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 6)))
         raise AssertionError("unreachable")
 
+    def append(self, name: str, rows: Table) -> int:
+        """Add rows to a table that is a record and never rewritten, in one commit, and return how many they are.
+
+        Any number of processes may append at once; none waits for another or loses a row.
+        """
+        from deltalake import write_deltalake
+
+        contract = LAKE[name]
+        if not contract.append_only:
+            raise ValueError(f"{name} is written by window or whole, not appended to")
+        arrow = _stored(contract, rows).to_pyarrow()
+        self._create(contract, arrow.schema)
+        write_deltalake(self._uri(name), arrow, mode="append", partition_by=[MONTH])
+        return len(arrow)
+
     def version(self, name: str) -> int | None:
         """The number of the table's newest commit; None while it was never written."""
         table = self._open(name)
         return table.version() if table else None
 
     def _commit(self, contract: Contract, arrow: "pa.Table", window: Window | None) -> None:
-        from deltalake import DeltaTable, write_deltalake
-        from deltalake.exceptions import DeltaError
+        from deltalake import write_deltalake
 
         uri = self._uri(contract.name)
         if window is None:
             write_deltalake(uri, arrow, mode="overwrite", schema_mode="overwrite")
             return
-        if self._open(contract.name) is None:
-            # Another process may have created it a moment ago; if it cannot be created, the write below says why.
-            with suppress(DeltaError):
-                DeltaTable.create(uri, schema=arrow.schema, mode="error", partition_by=[MONTH])
+        self._create(contract, arrow.schema)
         write_deltalake(uri, arrow, mode="overwrite", predicate=_predicate(contract, window), partition_by=[MONTH])
+
+    def _create(self, contract: Contract, schema: "pa.Schema") -> None:
+        """Make a table that is cut by time, unless it is there."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        if self._open(contract.name) is None:
+            # Another process may have created it a moment ago; if it cannot be created, the following write says why.
+            with suppress(DeltaError):
+                DeltaTable.create(self._uri(contract.name), schema=schema, mode="error", partition_by=[MONTH])
 
     def _files(self, contract: Contract, window: Window | None) -> list[str]:
         table = self._open(contract.name)
@@ -162,6 +180,14 @@ def _row_count_name(context: dg.OutputContext) -> str:
         return "dagster/row_count"
     keys = context.asset_partition_key_range
     return "dagster/partition_row_count" if keys.start == keys.end else "rows_of_all_partitions_in_this_run"
+
+
+def _stored(contract: Contract, rows: Table) -> Table:
+    """The rows as a table that is cut by time stores them: with their month, in order."""
+    rows = contract.conform(rows)
+    keys = [key for key in contract.key if key != contract.time_column]
+    month = rows[contract.time_column].strftime("%Y-%m")
+    return rows.mutate(**{MONTH: month}).order_by([contract.time_column, *keys])
 
 
 def _predicate(contract: Contract, window: Window) -> str:
