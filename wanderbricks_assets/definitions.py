@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS
+from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS, PRICE_DECISIONS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
@@ -27,6 +27,7 @@ defs = dg.Definitions(
         *(definition for definition in _LIFECYCLES if not isinstance(definition, dg.AssetChecksDefinition)),
         *PREDICTION_ASSETS,
         *ACTIVATION_ASSETS,
+        PRICE_DECISIONS,
     ],
     asset_checks=[
         *GOLD_CHECKS,

@@ -127,6 +127,8 @@ def _why_empty(name: str, rows: Table, window: Window, registry: ModelRegistry) 
     return f"empty on {window.last_day}: there was nobody to predict for, or the day was not predicted"
 
 
+# What hosts decide is the outside world: recorded as it happens, not made from anything.
+PRICE_DECISIONS = dg.AssetSpec(**described(contracts.PRICE_DECISIONS, "decisions"), partitions_def=DAILY)
 # In the order in which they are made.
 ACTIVATION_ASSETS = [
     marketing_audience,
