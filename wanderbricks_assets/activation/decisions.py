@@ -65,8 +65,13 @@ def record_decisions(
     """
     if not decided_by.strip():
         raise ValueError("decided_by is empty; say who decided")
-    recommended = _by_night(open_recommendations(lake, decided_at))
-    rows, errors = [], []
+    if not decisions:
+        return []
+    opened = open_recommendations(lake, decided_at)
+    about = sorted({decision.property_id for decision in decisions})
+    recommended = _by_night(opened.filter(opened.property_id.isin(about)))
+    rows: list[dict[str, object]] = []
+    errors: list[CannotDecide] = []
     for decision in decisions:
         try:
             found = recommended.get((decision.property_id, decision.target_date))
@@ -79,16 +84,15 @@ def record_decisions(
         raise CannotDecide(f"property {twice[0]} on {twice[1]} is decided twice at once; decide once")
     if errors:
         raise type(errors[0])("\n".join(map(str, errors)))
-    if rows:
-        lake.append("price_decisions", ibis.memtable(pa.Table.from_pylist(rows, schema=PRICE_DECISIONS.arrow_schema)))
+    lake.append("price_decisions", ibis.memtable(pa.Table.from_pylist(rows, schema=PRICE_DECISIONS.arrow_schema)))
     return rows
 
 
 def open_recommendations(lake: Lake, moment: datetime) -> Table:
     """The newest recommendation of every property and night that can be decided on at a moment, whether it moves the
     price or keeps it, with `decision`, the one that stands (null while undecided)."""
-    recent = Window(moment - MAX_AGE - timedelta(days=1), moment, opens=False)
-    made = lake.read("price_recommendations", Window(midnight(recent.first_day), moment))
+    oldest = midnight((moment - MAX_AGE).date()) - timedelta(days=1)
+    made = lake.read("price_recommendations", Window(oldest, moment))
     made = made.filter(made.made_at > moment - MAX_AGE, made.target_date >= ibis.date(moment.date()))
     newest = made.group_by("property_id", "target_date").agg(prediction_date=made.prediction_date.max())
     made = made.join(newest, ["property_id", "target_date", "prediction_date"])
@@ -97,6 +101,18 @@ def open_recommendations(lake: Lake, moment: datetime) -> Table:
     )
     key = ["property_id", "target_date", "prediction_date"]
     return made.left_join(decided, key).drop([f"{name}_right" for name in key])
+
+
+def undecided(
+    lake: Lake, choice: Choice, moment: datetime, property_id: int | None = None, note: str | None = None
+) -> list[Decision]:
+    """Decisions for every open recommendation, or those of a property, that moves a price and was not decided on."""
+    found = open_recommendations(lake, moment)
+    found = found.filter(found.decision.isnull() & (found.recommended_price != found.current_price))
+    if property_id is not None:
+        found = found.filter(found.property_id == property_id)
+    rows = found.select("property_id", "target_date", "prediction_date").order_by("property_id", "target_date")
+    return [Decision(**row, choice=choice, note=note) for row in rows.to_pyarrow().to_pylist()]
 
 
 def adopted(price_decisions: Table, price_recommendations: Table) -> Table:

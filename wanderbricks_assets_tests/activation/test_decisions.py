@@ -15,6 +15,7 @@ from wanderbricks_assets.activation.decisions import (
     adopted,
     open_recommendations,
     record_decisions,
+    undecided,
 )
 from wanderbricks_assets.contracts.predictions import PRICE_RECOMMENDATIONS
 from wanderbricks_assets.gold.decisions import standing
@@ -184,6 +185,19 @@ def test_what_is_open_shows_the_decision_that_stands(lake: Lake):
         (3, None),
         (4, None),
     ]
+
+
+def test_everything_undecided_that_moves_a_price_can_be_decided_at_once(lake: Lake):
+    kept = recommendation(5, recommended_price=100.0, reason="kept: already booked")
+    predict(lake, "2024-03-11", *(recommendation(key) for key in (1, 2, 3)), kept)
+    now = NOW + timedelta(days=1)
+    decide(lake, reject(2), at_=now)
+    found = undecided(lake, "accept", now)
+    assert [(each.property_id, each.target_date.day) for each in found] == [(1, 20), (1, 21), (3, 20), (4, 20)]
+    assert [each.property_id for each in undecided(lake, "accept", now, property_id=3)] == [3]
+    assert len(decide(lake, *found, at_=now)) == 4
+    assert undecided(lake, "accept", now) == []
+    assert decide(lake, at_=now) == []
 
 
 def test_adopted_are_the_recommendations_that_were_accepted_and_not_taken_back(lake: Lake):
