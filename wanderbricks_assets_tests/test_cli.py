@@ -204,3 +204,14 @@ def test_the_doctor_says_what_it_found(tmp_path):
     examined = wanderbricks("doctor", home=tmp_path)
     assert examined.returncode == 0
     assert "Python 3.11" in examined.stdout
+
+
+def test_rules_are_put_where_they_can_be_edited_and_a_mistake_in_them_is_named(tmp_path):
+    first = wanderbricks("rules", "--edit", home=tmp_path)
+    assert first.returncode == 0
+    file = tmp_path / "rules" / "customer_actions.csv"
+    assert str(file) in first.stdout
+    file.write_text(file.read_text().replace("High Value,Low", "Highest Value,Low", 1))
+    again = wanderbricks("rules", home=tmp_path)
+    assert again.returncode == 1
+    assert f"{file}, row 2: segment 'Highest Value' is none of High Value, Medium Value, Low Value" in again.stdout
