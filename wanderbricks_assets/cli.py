@@ -1,5 +1,6 @@
 """The `wanderbricks` command: simulate a marketplace, run everything, see how good the models are, open the UI."""
 
+import getpass
 import json
 import os
 import sys
@@ -31,12 +32,19 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+prices = typer.Typer(help="Decide about recommended prices.", no_args_is_help=True)
+app.add_typer(prices, name="prices")
 # Logs and pipes have no width of their own; tables need some.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 150)
 
 Home = Annotated[
     Path | None, typer.Option(help="Folder of this installation: lake, MLflow, Dagster. [default: .wanderbricks]")
 ]
+Property = Annotated[int | None, typer.Option("--property", help="Property whose price was recommended.")]
+Night = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Night of the stay.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every night (of --property) with an undecided new price.")]
+Note = Annotated[str | None, typer.Option(help="Why.")]
+By = Annotated[str | None, typer.Option(help="Who decided. [default: the account that runs this]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
 COULD_NOT_RUN, GATE_FAILED = 1, 2
 _LOOKS_AT_THE_CLOCK = 5  # seconds
@@ -237,6 +245,55 @@ def up(
     raise typer.Exit(serve(settings, host, port, mlflow_port, console.print))
 
 
+@prices.command()
+def accept(
+    property_id: Property = None,
+    night: Night = None,
+    everything: Everything = False,
+    note: Note = None,
+    by: By = None,
+    home: Home = None,
+) -> None:
+    """Record that recommended prices are accepted. A later decision supersedes an earlier one."""
+    _decide("accept", property_id, night, everything, note, by, home)
+
+
+@prices.command()
+def reject(
+    property_id: Property = None,
+    night: Night = None,
+    everything: Everything = False,
+    note: Note = None,
+    by: By = None,
+    home: Home = None,
+) -> None:
+    """Record that recommended prices are rejected. A later decision supersedes an earlier one."""
+    _decide("reject", property_id, night, everything, note, by, home)
+
+
+@app.command()
+def rules(
+    edit: Annotated[bool, typer.Option(help="Copy the rules that are not there yet to <home>/rules.")] = False,
+    home: Home = None,
+) -> None:
+    """Check the rules that marketing edits, and say which files hold."""
+    with _sentences():
+        folder = _settings(home).rules_folder
+    from wanderbricks_assets.activation.audience import audience_rules
+    from wanderbricks_assets.contracts.rules import RULES
+    from wanderbricks_assets.models.customer_actions import read_actions
+    from wanderbricks_assets.rules.reading import copy_for_editing, rules_file
+
+    with _sentences():
+        if edit:
+            copy_for_editing(folder)
+        for contract in RULES.values():
+            console.print(f"{contract.name}: {rules_file(contract, folder)}")
+        read_actions(folder)
+        audience_rules(folder)
+    console.print("All rules can be read.")
+
+
 @app.command()
 def doctor() -> None:
     """What is missing on this machine, and how to get it."""
@@ -249,6 +306,34 @@ def doctor() -> None:
         table.add_row(state, finding.what, finding.found, remedy)
     console.print(table)
     raise typer.Exit(COULD_NOT_RUN if any(not finding.ok and finding.weight == "needed" for finding in findings) else 0)
+
+
+def _decide(
+    choice: str,
+    property_id: int | None,
+    night: datetime | None,
+    everything: bool,
+    note: str | None,
+    by: str | None,
+    home: Path | None,
+) -> None:
+    _enter_made(home)
+    from wanderbricks_assets.activation.decisions import Decision, record_decisions, undecided
+    from wanderbricks_assets.resources.lake import Lake
+
+    lake, moment = Lake(folder=str(_settings(home).lake_folder)), datetime.now(UTC).replace(tzinfo=None)
+    with _sentences():
+        if everything == (night is not None) or (night and property_id is None):
+            raise ValueError("give --property and --date for one night, or --all for every night that is open")
+        if everything:
+            decisions = undecided(lake, choice, moment, property_id, note)
+        else:
+            decisions = [Decision(property_id, night.date(), choice, note)]
+        rows = record_decisions(lake, decisions, by or getpass.getuser(), moment)
+    for row in rows[:20]:
+        prices_of = f"{row['recommended_price']:g} instead of {row['current_price']:g}"
+        console.print(f"{choice}ed: property {row['property_id']} on {row['target_date']}, {prices_of}")
+    console.print(f"{len(rows):,} recorded")
 
 
 def _materialize(settings: Settings, moment: datetime) -> int:

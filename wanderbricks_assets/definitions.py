@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS, PRICE_DECISIONS
 from wanderbricks_assets.automation.alerts.sensor import ALERT_SENSORS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.automation.journal import SourceJournal
@@ -32,6 +33,8 @@ defs = dg.Definitions(
         *(definition for definition in _LIFECYCLES if not isinstance(definition, dg.AssetChecksDefinition)),
         *PREDICTION_ASSETS,
         realized_accuracy,
+        *ACTIVATION_ASSETS,
+        PRICE_DECISIONS,
     ],
     asset_checks=[
         *map(asset_checks, SUITES),

@@ -23,6 +23,7 @@ WEEKLY = dg.WeeklyPartitionsDefinition(start_date=_START, day_offset=1)
 SAME_TIME = dg.TimeWindowPartitionMapping()
 # Rates and sums over the last seven days, of an hourly asset.
 LAST_7_DAYS_OF_HOURS = dg.TimeWindowPartitionMapping(start_offset=-7 * 24)
+LAST_YEAR = dg.TimeWindowPartitionMapping(start_offset=-364)
 # A stay may have been booked two years ahead, and changed at any time since: the state of the books needs that long.
 LAST_3_YEARS = dg.TimeWindowPartitionMapping(start_offset=-3 * 365)
 LAST_3_YEARS_OF_WEEKS = dg.TimeWindowPartitionMapping(start_offset=-3 * 52)

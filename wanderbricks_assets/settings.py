@@ -78,6 +78,14 @@ class Settings(BaseSettings):
         return self.home / "alerts.html"
 
     @property
+    def rules_folder(self) -> Path:
+        return self.home / "rules"
+
+    @property
+    def exports_folder(self) -> Path:
+        return self.home / "exports"
+
+    @property
     def tracking_uri(self) -> str:
         return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 

@@ -240,3 +240,14 @@ def test_a_required_table_that_does_not_fit_its_contract_is_told_before_anything
     assert refused.returncode == 1
     assert "bookings.parquet: column 'check_in' is missing (found: booking_id" in refused.stdout
     assert not (tmp_path / "home").exists()
+
+
+def test_rules_are_put_where_they_can_be_edited_and_a_mistake_in_them_is_named(tmp_path):
+    first = wanderbricks("rules", "--edit", home=tmp_path)
+    assert first.returncode == 0
+    file = tmp_path / "rules" / "customer_actions.csv"
+    assert str(file) in first.stdout
+    file.write_text(file.read_text().replace("High Value,Low", "Highest Value,Low", 1))
+    again = wanderbricks("rules", home=tmp_path)
+    assert again.returncode == 1
+    assert f"{file}, row 2: segment 'Highest Value' is none of High Value, Medium Value, Low Value" in again.stdout

@@ -12,10 +12,19 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, MONITORING, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.jobs import (
+    ACTIVATION,
+    ENGAGEMENT,
+    GOLD_AND_FEATURES,
+    MONITORING,
+    PREDICTIONS,
+    TRAINING,
+)
 from wanderbricks_assets.automation.plans import Planned, Planner, checks_of, range_tags
 from wanderbricks_assets.partitions import window_of
 
+# What is computed from tables and predictions waits until those of its time are there.
+_WAITING = {job.name: job for job in (TRAINING, PREDICTIONS, ACTIVATION, MONITORING)}
 ASKED = "wanderbricks/asked"  # tag of a run: what was asked for, the same however often it is
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -50,6 +59,8 @@ class Asking:
             plans = planner.training(tick)
         elif job == PREDICTIONS.name:
             plans = planner.predictions(tick)
+        elif job == ACTIVATION.name:
+            plans = planner.activation(tick)
         else:
             plans = planner.monitoring(tick)
         if not plans:
@@ -105,11 +116,14 @@ class Asking:
 
     def _waits_for(self, job: str, planned: Planned, tick: datetime) -> str | None:
         """The sentence that says what must be there first."""
-        if job not in (TRAINING.name, PREDICTIONS.name, MONITORING.name):
+        if job not in _WAITING:
             return None
-        end = _end_of({TRAINING.name: TRAINING, PREDICTIONS.name: PREDICTIONS}.get(job, MONITORING), planned)
+        end = _end_of(_WAITING[job], planned)
         for missing in (*self.planner.gold_and_features(end), *self.planner.engagement(end)):
             return f"{_named(planned)} waits for {_named(missing)}."
+        if job in (ACTIVATION.name, MONITORING.name):
+            due = next(iter(self.planner.predictions(end)), None)
+            return f"{_named(planned)} waits for {_named(due)}." if due else None
         if job == PREDICTIONS.name and self.now < end + _WAITS_FOR_TRAINING:
             return self._waits_for_training(planned, end)
         return None

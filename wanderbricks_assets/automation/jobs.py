@@ -29,10 +29,16 @@ PREDICTIONS = dg.define_asset_job(
     partitions_def=DAILY,
     description="The day's forecasts, scores, prices and customer values, by the versions that serve.",
 )
+ACTIVATION = dg.define_asset_job(
+    "activation",
+    selection=dg.AssetSelection.groups("activation"),
+    partitions_def=DAILY,
+    description="What people and services act on: the day's audience, segments and their files.",
+)
 MONITORING = dg.define_asset_job(
     "monitoring",
     selection=dg.AssetSelection.groups("monitoring") | dg.AssetSelection.checks(*SOURCE_CHECK_KEYS),
     partitions_def=DAILY,
     description="What became of past predictions by the end of the day, and the checks of the day's source tables.",
 )
-JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS, MONITORING]
+JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS, ACTIVATION, MONITORING]

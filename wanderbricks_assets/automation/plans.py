@@ -9,7 +9,15 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, MONITORING, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.jobs import (
+    ACTIVATION,
+    ENGAGEMENT,
+    GOLD_AND_FEATURES,
+    MONITORING,
+    PREDICTIONS,
+    TRAINING,
+)
+from wanderbricks_assets.automation.outdated import outdated_activation
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key, judge
 from wanderbricks_assets.models.model import Model
@@ -64,7 +72,8 @@ class Planner:
         """What is missing of all that needs the registry, likewise."""
         training = self.training(moment)
         predictions = self.predictions(moment, may_promote=bool(training))
-        return [*training, *predictions, *self.monitoring(moment)]
+        activation = self.activation(moment, after=predictions)
+        return [*training, *predictions, *activation, *self.monitoring(moment)]
 
     def gold_and_features(self, moment: datetime) -> list[Planned]:
         """The dimensions and daily tables, then the details of bookings, of which days long past may have changed."""
@@ -120,6 +129,16 @@ class Planner:
             plans += [planned] if planned.assets else []
         return plans
 
+    def activation(self, moment: datetime, after: Sequence[Planned] = ()) -> list[Planned]:
+        """What people act on, of the newest day: what lacks it, or was made from older predictions than there are or,
+        `after` some that are planned, will be."""
+        days = ended(ACTIVATION.partitions_def, moment)
+        if not days:
+            return []
+        predicted = {asset for planned in after if planned.last == days[-1] for asset in planned.assets}
+        assets = outdated_activation(self.instance, predicted, days[-1])
+        return [Planned(ACTIVATION.name, assets, days[-1], days[-1], self._still_outdated)] if assets else []
+
     def monitoring(self, moment: datetime) -> list[Planned]:
         """The days whose predictions were not yet held against what happened."""
         days = unmeasured_days(self.instance, moment)
@@ -156,6 +175,9 @@ class Planner:
         end = window_of(PREDICTIONS.partitions_def, day).end
         assets = tuple(key for key in planned.assets if self.registry.serving_version(TARGET_OF[key], end))
         return replace(planned, assets=assets)
+
+    def _still_outdated(self, planned: Planned) -> Planned:
+        return replace(planned, assets=outdated_activation(self.instance, (), planned.last))
 
     def _with_bookings_touched(self, planned: Planned) -> Planned:
         days = Window.of_days(date.fromisoformat(planned.first), date.fromisoformat(planned.last))

@@ -10,7 +10,14 @@ from dagster._time import get_current_datetime
 from dagster._utils.schedules import get_latest_completed_cron_tick
 
 from wanderbricks_assets.automation.asking import Asking
-from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, MONITORING, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.jobs import (
+    ACTIVATION,
+    ENGAGEMENT,
+    GOLD_AND_FEATURES,
+    MONITORING,
+    PREDICTIONS,
+    TRAINING,
+)
 from wanderbricks_assets.automation.plans import Planner
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
@@ -23,6 +30,7 @@ CRON = {
     GOLD_AND_FEATURES.name: "20 0 * * *",
     TRAINING.name: "40 0 * * 1",
     PREDICTIONS.name: "50 0 * * *",
+    ACTIVATION.name: "0 1 * * *",
     MONITORING.name: "10 1 * * *",
 }
 
@@ -45,7 +53,7 @@ def _schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     return tick
 
 
-SCHEDULES = [_schedule(job) for job in (ENGAGEMENT, GOLD_AND_FEATURES, TRAINING, PREDICTIONS, MONITORING)]
+SCHEDULES = [_schedule(job) for job in (ENGAGEMENT, GOLD_AND_FEATURES, TRAINING, PREDICTIONS, ACTIVATION, MONITORING)]
 
 
 def naive(moment: datetime) -> datetime:

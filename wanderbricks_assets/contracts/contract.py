@@ -13,7 +13,8 @@ class Column:
     """One column: its Ibis type, its meaning, and what a row must satisfy to be believed.
 
     `minimum` and `maximum` are inclusive; `references` is `table.column`; `grows_daily` marks a count of days that
-    grows by itself. Times are naive and mean UTC; money is in the marketplace's one currency (the source names none).
+    grows by itself; `identifies` marks what tells who a person is, and may not be exported. Times are naive and mean
+    UTC; money is in the marketplace's one currency (the source names none).
     """
 
     name: str
@@ -26,6 +27,7 @@ class Column:
     allowed: tuple[str, ...] = ()
     references: str | None = None
     grows_daily: bool = False
+    identifies: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Contract:
     """One table: its columns, its key, and the column its partitions are cut by.
 
     `time_column` is the date or timestamp that says which partition a row belongs to; a table without one is replaced
-    whole. `required` marks the source tables without which nothing can run.
+    whole. `required` marks the source tables without which nothing can run, `append_only` a record that is never
+    rewritten.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Contract:
     key: tuple[str, ...]
     time_column: str | None = None
     required: bool = False
+    append_only: bool = False
 
     @cached_property
     def schema(self) -> ibis.Schema:

@@ -2,11 +2,13 @@
 
 import sys
 
+from wanderbricks_assets.contracts.activation import ACTIVATION
 from wanderbricks_assets.contracts.contract import Column, Contract
 from wanderbricks_assets.contracts.features import FEATURES
 from wanderbricks_assets.contracts.gold import GOLD
 from wanderbricks_assets.contracts.monitoring import MONITORING
 from wanderbricks_assets.contracts.predictions import PREDICTIONS
+from wanderbricks_assets.contracts.rules import RULES
 from wanderbricks_assets.contracts.source import SOURCE
 
 _PARTS = {
@@ -15,6 +17,8 @@ _PARTS = {
     "Features": FEATURES,
     "Predictions": PREDICTIONS,
     "Monitoring": MONITORING,
+    "Activation": ACTIVATION,
+    "Rules: CSV files that marketing edits": RULES,
 }
 
 
@@ -53,6 +57,8 @@ def _row(column: Column) -> str:
         rules.append("one of " + ", ".join(column.allowed))
     if column.references:
         rules.append(f"in {column.references}")
+    if column.identifies:
+        rules.append("identifies a person: never exported")
     meaning = column.description + (f" ({'; '.join(rules)})" if rules else "")
     return f"| {column.name} | {column.type} | {column.unit or ''} | {meaning.strip()} |"
 

@@ -55,7 +55,7 @@ DIM_HOST = table(
     "dim_host",
     "People and companies that offer properties.",
     C("host_id", "int64", nullable=False),
-    C("name", "string"),
+    C("name", "string", identifies=True),
     C("country", "string"),
     C("is_verified", "boolean"),
     C("is_active", "boolean"),

@@ -3,6 +3,9 @@
 from wanderbricks_assets.contracts.contract import Column as C
 from wanderbricks_assets.contracts.contract import Contract, table
 
+SEGMENTS = ("High Value", "Medium Value", "Low Value")
+RISKS = ("Low", "Medium", "High")
+
 _MADE = (
     C(
         "prediction_date",
@@ -84,8 +87,8 @@ CUSTOMER_VALUE = table(
     C("user_id", "int64", nullable=False),
     C("predicted_ltv_12m", "float64", "value of bookings made in the next 12 months", "currency", minimum=0),
     C("confidence_interval", "array<float64>", "lower and upper end of the 80% interval", "currency"),
-    C("ltv_segment", "string", "by quantiles of the prediction", allowed=("High Value", "Medium Value", "Low Value")),
-    C("churn_risk", "string", "of no booking in 12 months", allowed=("Low", "Medium", "High")),
+    C("ltv_segment", "string", "by quantiles of the prediction", allowed=SEGMENTS),
+    C("churn_risk", "string", "of no booking in 12 months", allowed=RISKS),
     C("recommended_actions", "array<string>", "from the table of rules that marketing edits"),
     *_MADE,
     key="prediction_date user_id",

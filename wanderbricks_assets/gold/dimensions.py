@@ -12,6 +12,12 @@ _LISTING = ("property_id", "host_id", "destination_id", "title", "description", 
 _GUEST = ("country", "user_type", "is_business")
 
 
+def version_at(versions: Table, moment: datetime) -> Table:
+    """The rows of a type 2 dimension that held just before a moment."""
+    ends = versions.effective_to
+    return versions.filter((versions.effective_from < moment) & (ends.isnull() | (ends >= moment)))
+
+
 def dim_property(properties: Table, property_updates: Table, known: Mapping[str, Table] | None = None) -> Table:
     """One row per listing and price. Without a history of prices a listing has one version, from its first day on.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wanderbricks_assets.contracts.predictions import SEGMENTS
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
-from wanderbricks_assets.models.customer_actions import SEGMENTS
 from wanderbricks_assets.models.frames import sliced
 from wanderbricks_assets.models.model import Calibration, Evaluation
 

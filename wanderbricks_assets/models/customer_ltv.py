@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from wanderbricks_assets.contracts.predictions import RISKS, SEGMENTS
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.buy_till_you_die import expected_spend
-from wanderbricks_assets.models.customer_actions import RISKS, SEGMENTS, read_actions
+from wanderbricks_assets.models.customer_actions import read_actions
 from wanderbricks_assets.models.customer_evaluation import deciles_and_lorenz, measured
 from wanderbricks_assets.models.customer_features import (
     LINEAR,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from wanderbricks_assets.lazy import Table, np, pd
+from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.models.accepted_prices import at_accepted_prices, at_listed_prices
 from wanderbricks_assets.models.elasticity import (
     SURE,
     Elasticities,
@@ -27,6 +28,7 @@ from wanderbricks_assets.models.price_panel import (
     panel_at,
     weekly_panel,
 )
+from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,9 +56,10 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     history = tables["fact_booking_history"]
     weeks = listed_weeks(tables["property_features"], history, end)
     panel = weekly_panel(tables["property_features"], history, end)
-    past = panel[panel.weeks_ago > 0]
+    past = panel[panel.weeks_ago > 0].reset_index(drop=True)
     check(past[past.week < origins[0]])
-    to_sell = pd.concat([_nights_and_bookings(weeks, history, origin) for origin in origins], ignore_index=True)
+    past = at_listed_prices(past, tables["price_decisions"], midnight(cutoff))
+    to_sell = pd.concat([_nights_and_bookings(weeks, tables, origin) for origin in origins], ignore_index=True)
     judges, held_out, priced = [], [], []
     for half in (0, 1):
         mine = past.property_id % 2 == half
@@ -101,10 +104,12 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     )
 
 
-def _nights_and_bookings(weeks: pd.DataFrame, history: Table, origin: pd.Timestamp) -> pd.DataFrame:
+def _nights_and_bookings(weeks: pd.DataFrame, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
     """The nights to price at an origin, with the bookings that `came` for each afterwards."""
+    history = tables["fact_booking_history"]
     came = bookings_of_nights(history, origin.date()).rename(columns={"bookings": "came"})
     nights = nights_of(panel_at(weeks, origin.date()), history, origin.date())
+    nights = at_accepted_prices(nights, tables["price_decisions"], origin)
     return nights.merge(came, on=["property_id", "target_date"], how="left").fillna({"came": 0.0})
 
 
@@ -124,6 +129,7 @@ def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[In
     judged = np.empty(len(rows))
     listing = rows.groupby(["property_id", "week"], sort=False).ngroup().to_numpy()  # one elasticity for its nights
     first = rows.drop_duplicates(["property_id", "week"])
+    first = first.assign(current_price=first.listed_price)
     designs = [judge.design(first) for judge in judges]
     for k, judge in enumerate(judges):
         judged[half == k] = (designs[k] @ judge.mean)[listing[half == k]]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.models.accepted_prices import at_accepted_prices, at_listed_prices
 from wanderbricks_assets.models.elasticity import (
     Elasticities,
     demand_model,
@@ -18,7 +19,7 @@ from wanderbricks_assets.models.elasticity import (
 )
 from wanderbricks_assets.models.model import Evaluation, Model, Tables
 from wanderbricks_assets.models.one_thread import one_thread
-from wanderbricks_assets.models.price_choice import GuardRails, choose_prices
+from wanderbricks_assets.models.price_choice import GuardRails, arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import CONTROLS, DAYS, NIGHTS, check, nights_of, weekly_panel
 from wanderbricks_assets.models.pricing_evaluation import evaluate, figure
 
@@ -32,7 +33,7 @@ class PricingOptimizer(Model):
     """Elasticities by orthogonal scores (elasticity.py), a rate of bookings by gradient boosting, and guard rails."""
 
     name = "pricing_optimizer"
-    reads = ("property_features", "fact_booking_history")
+    reads = ("property_features", "fact_booking_history", "price_decisions")
     flavours = ("lightgbm",)
     limits = (
         "The response to price is estimated from prices that hosts chose; an experiment would be stronger evidence.",
@@ -50,7 +51,7 @@ class PricingOptimizer(Model):
         panel = weekly_panel(tables["property_features"], history, cutoff.date())
         panel = panel[panel.weeks_ago > 0].reset_index(drop=True)
         check(panel)
-        return panel
+        return at_listed_prices(panel, tables["price_decisions"], cutoff)
 
     @one_thread
     def fit(self, training: pd.DataFrame) -> Self:
@@ -79,7 +80,7 @@ class PricingOptimizer(Model):
         """One row per night of the next 30 days of each active listing: one with a price in the week before."""
         history = tables["fact_booking_history"]
         panel = weekly_panel(tables["property_features"], history, moment.date())
-        return nights_of(panel, history, moment.date())
+        return at_accepted_prices(nights_of(panel, history, moment.date()), tables["price_decisions"], moment)
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         nights = self.believe(inputs)
@@ -108,13 +109,15 @@ class PricingOptimizer(Model):
             expected * vacant / vacant.groupby([nights.property_id, nights.week]).transform("mean").clip(lower=0.1)
         )
         listing, _ = pd.factorize(nights.property_id)
-        mean, sd = self.elasticities.of(nights.drop_duplicates("property_id"))  # the same on all nights
-        return nights.assign(
+        listings = nights.drop_duplicates("property_id")  # the same on all nights
+        mean, sd = self.elasticities.of(listings.assign(current_price=listings.listed_price))
+        believed = nights.assign(
             expected=np.minimum(expected, 0.99 * nights.free_nights),
             elasticity=mean[listing],
             elasticity_sd=sd[listing],
             growth=self.elasticities.growth,
         )
+        return _at_current_price(believed)
 
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
@@ -159,6 +162,29 @@ class PricingOptimizer(Model):
     @classmethod
     def figure(cls, evaluation: Evaluation) -> Figure:
         return figure(evaluation)
+
+
+def _at_current_price(believed: pd.DataFrame) -> pd.DataFrame:
+    """The nights with what is believed of them as at the current price: what is learned is as at the listed one.
+
+    From there the demand curve is the same (`arrivals_at`): its elasticity is that of the curve at the current price.
+    """
+    accepted = (believed.current_price != believed.listed_price).to_numpy()
+    nights = believed[accepted]
+    ratio = (nights.current_price / nights.listed_price).to_numpy()
+    elasticity, growth, sd = (nights[name].to_numpy() for name in ("elasticity", "growth", "elasticity_sd"))
+    arrivals = arrivals_at(ratio, elasticity, growth, sd)
+    steeper = np.maximum(1 + growth * np.log(ratio), 0.1)  # however far it moved, demand still falls with the price
+    values = {
+        "expected": demand_at(arrivals, nights.expected.to_numpy(), nights.free_nights.to_numpy(float)),
+        "elasticity": elasticity * steeper,
+        "elasticity_sd": sd * steeper,
+        "growth": growth / steeper,
+    }
+    moved = believed.copy()
+    for name, value in values.items():
+        moved.loc[accepted, name] = value
+    return moved
 
 
 def _last_years(panel: pd.DataFrame, years: int) -> pd.DataFrame:

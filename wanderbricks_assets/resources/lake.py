@@ -54,12 +54,7 @@ class Lake(dg.ConfigurableResource):
         """
         contract = LAKE[name]
         _check_kind(contract, whole=window is None)
-        rows = contract.conform(rows)
-        if window:
-            time_column = rows[contract.time_column]
-            keys = [key for key in contract.key if key != contract.time_column]
-            rows = rows.mutate(**{MONTH: time_column.strftime("%Y-%m")}).order_by([contract.time_column, *keys])
-        arrow = computed(rows)
+        arrow = computed(_stored(contract, rows) if window else contract.conform(rows))
         if window and len(arrow):
             _check_window(contract, arrow, window)
         with self._saying_what_could_not_be_written(name):
@@ -82,6 +77,22 @@ class Lake(dg.ConfigurableResource):
 
         with self._saying_what_could_not_be_written(name):
             return _until_committed(attempt)
+
+    def append(self, name: str, rows: Table) -> int:
+        """Add rows to a table that is a record and never rewritten, in one commit, and return how many they are.
+
+        Any number of processes may append at once; none waits for another or loses a row.
+        """
+        from deltalake import write_deltalake
+
+        contract = LAKE[name]
+        if not contract.append_only:
+            raise ValueError(f"{name} is written by window or whole, not appended to")
+        arrow = computed(_stored(contract, rows))
+        with self._saying_what_could_not_be_written(name):
+            self._create(contract, arrow.schema)
+            write_deltalake(self._uri(name), arrow, mode="append", partition_by=[MONTH])
+        return len(arrow)
 
     def version(self, name: str) -> int | None:
         """The number of the table's newest commit; None while it was never written."""
@@ -115,17 +126,13 @@ class Lake(dg.ConfigurableResource):
         return contract.conform(duckdb_engine().read_parquet(sorted(files), hive_partitioning=False))
 
     def _commit(self, contract: Contract, arrow: "pa.Table", window: Window | None) -> None:
-        from deltalake import DeltaTable, write_deltalake
-        from deltalake.exceptions import DeltaError
+        from deltalake import write_deltalake
 
         uri = self._uri(contract.name)
         if window is None:
             self._commit_whole(contract, arrow, self._open(contract.name))
             return
-        if self._open(contract.name) is None:
-            # Another process may have created it a moment ago; if it cannot be created, the write below says why.
-            with suppress(DeltaError):
-                DeltaTable.create(uri, schema=arrow.schema, mode="error", partition_by=[MONTH])
+        self._create(contract, arrow.schema)
         write_deltalake(uri, arrow, mode="overwrite", predicate=_predicate(contract, window), partition_by=[MONTH])
 
     def _commit_whole(self, contract: Contract, arrow: "pa.Table", read: "DeltaTable | None") -> None:
@@ -142,6 +149,16 @@ class Lake(dg.ConfigurableResource):
                 raise CommitFailedError("another process created the table a moment ago") from error
         # Without the predicate two overwrites of an empty table do not conflict, and the rows of both stay.
         write_deltalake(read, arrow, mode="overwrite", predicate="true", schema_mode="overwrite")
+
+    def _create(self, contract: Contract, schema: "pa.Schema") -> None:
+        """Make a table that is cut by time, unless it is there."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        if self._open(contract.name) is None:
+            # Another process may have created it a moment ago; if it cannot be created, the following write says why.
+            with suppress(DeltaError):
+                DeltaTable.create(self._uri(contract.name), schema=schema, mode="error", partition_by=[MONTH])
 
     def _files(self, contract: Contract, window: Window | None) -> list[str]:
         table = self._open(contract.name)
@@ -225,8 +242,18 @@ def _until_committed(commit: Callable[[], _Result]) -> _Result:
 
 
 def _check_kind(contract: Contract, whole: bool) -> None:
+    if contract.append_only:
+        raise ValueError(f"{contract.name} is a record: it is appended to and never replaced")
     if whole != (contract.time_column is None):
         raise ValueError(f"{contract.name} is written {'whole' if contract.time_column is None else 'by window'}")
+
+
+def _stored(contract: Contract, rows: Table) -> Table:
+    """The rows as a table that is cut by time stores them: with their month, in order."""
+    rows = contract.conform(rows)
+    keys = [key for key in contract.key if key != contract.time_column]
+    month = rows[contract.time_column].strftime("%Y-%m")
+    return rows.mutate(**{MONTH: month}).order_by([contract.time_column, *keys])
 
 
 def _predicate(contract: Contract, window: Window) -> str:

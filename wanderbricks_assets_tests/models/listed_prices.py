@@ -8,6 +8,7 @@ import pandas as pd
 
 from wanderbricks_assets.contracts.features import PROPERTY_FEATURES
 from wanderbricks_assets.contracts.gold import FACT_BOOKING_HISTORY
+from wanderbricks_assets_tests.models.decided_prices import decisions_of
 
 END = date(2024, 6, 3)
 
@@ -22,7 +23,7 @@ def market(
     days_between_changes: int = 70,
     seed: int = 0,
 ) -> dict[str, ibis.Table]:
-    """property_features and fact_booking_history of `weeks` weeks before END.
+    """property_features, fact_booking_history and price_decisions (nobody decided) of `weeks` weeks before END.
 
     Prices are set anew every `days_between_changes` or so: by the season of the day, and by `whim` (standard deviation
     of the log).
@@ -85,7 +86,8 @@ def market(
         "property_features": (PROPERTY_FEATURES, features),
         "fact_booking_history": (FACT_BOOKING_HISTORY, bookings),
     }
-    return {name: _table(contract, rows) for name, (contract, rows) in tables.items()}
+    made = {name: _table(contract, rows) for name, (contract, rows) in tables.items()}
+    return made | {"price_decisions": decisions_of()}
 
 
 def _table(contract, rows: pd.DataFrame) -> ibis.Table:

@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
-from wanderbricks_assets.contracts.predictions import CUSTOMER_VALUE, MADE_COLUMNS
-from wanderbricks_assets.models.customer_actions import ACTIONS_FILE, RISKS, SEGMENTS, read_actions
+from wanderbricks_assets.contracts.predictions import CUSTOMER_VALUE, MADE_COLUMNS, RISKS, SEGMENTS
+from wanderbricks_assets.contracts.rules import CUSTOMER_ACTIONS
+from wanderbricks_assets.models.customer_actions import read_actions
 from wanderbricks_assets.models.customer_evaluation import decile_mape, deciles, gini, slices
 from wanderbricks_assets.models.customer_features import LOOK_BACK, YEAR, purchases
 from wanderbricks_assets.models.customer_ltv import LABEL, CustomerLtv
 from wanderbricks_assets.models.model import CannotLearn
+from wanderbricks_assets.rules.reading import rules_file
 from wanderbricks_assets_tests.models.returning_customers import (
     CUTOFF,
     FIRST,
@@ -278,10 +280,10 @@ def test_the_table_of_actions_has_one_for_every_case():
     ],
 )
 def test_a_mistake_in_the_table_of_actions_is_named_with_its_row_and_what_to_do(before, after, message, tmp_path):
-    text = ACTIONS_FILE.read_text()
+    text = rules_file(CUSTOMER_ACTIONS, tmp_path).read_text()
     assert before in text
-    file = tmp_path / "actions.csv"
+    file = tmp_path / "customer_actions.csv"
     file.write_text(text.replace(before, after, 1))
     with pytest.raises(ValueError, match=message) as raised:
-        read_actions(file)
+        read_actions(tmp_path)
     assert str(file) in str(raised.value)

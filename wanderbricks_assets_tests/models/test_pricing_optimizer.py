@@ -12,6 +12,7 @@ from wanderbricks_assets.models.price_choice import GuardRails, arrivals_at, cho
 from wanderbricks_assets.models.pricing_evaluation import _losses, _naive, _origins, slices
 from wanderbricks_assets.models.pricing_optimizer import PricingOptimizer
 from wanderbricks_assets.window import midnight
+from wanderbricks_assets_tests.models.decided_prices import decisions_of
 from wanderbricks_assets_tests.models.listed_prices import END, market
 
 CUTOFF = midnight(END)
@@ -40,6 +41,26 @@ def inputs(tables):
 @pytest.fixture(scope="module")
 def evaluation(tables):
     return PricingOptimizer.evaluate(tables, CUTOFF)
+
+
+def test_an_accepted_night_is_priced_from_what_guests_now_meet_and_held_for_a_week(model, tables, inputs):
+    before = model.predict(inputs)
+    moves = before[(before.recommended_price < before.current_price) & (before.elasticity < -1)].iloc[0]
+    accepted = {
+        "property_id": int(moves.property_id),
+        "target_date": moves.target_date.date(),
+        "current_price": float(moves.current_price),
+        "recommended_price": float(moves.recommended_price),
+        "decided_at": CUTOFF - timedelta(days=1),
+    }
+    nights = PricingOptimizer.inputs(tables | {"price_decisions": decisions_of(accepted)}, CUTOFF)
+    after = model.predict(nights)
+    here = (after.property_id == moves.property_id) & (after.target_date == moves.target_date)
+    [night] = after[here].to_dict("records")
+    assert night["current_price"] == night["recommended_price"] == moves.recommended_price
+    assert night["reason"].startswith("kept: lowered within the last week")
+    assert night["current_expected_revenue"] == pytest.approx(moves.expected_revenue, rel=1e-3)  # cents
+    pd.testing.assert_frame_equal(after[~here], before[~here], check_exact=True)
 
 
 def night(**values) -> pd.DataFrame:
@@ -117,6 +138,9 @@ def test_nothing_after_the_cutoff_changes_anything():
             competitor_price=ibis.ifelse(ibis._.available_at > cutoff, 3.0, ibis._.competitor_price),
         ),
         "fact_booking_history": _noise_from(tables["fact_booking_history"], cutoff),
+        "price_decisions": decisions_of(
+            *({"property_id": key, "decided_at": cutoff, "target_date": cutoff.date()} for key in range(1, 41))
+        ),
     }
     training = [PricingOptimizer.training_set(t, cutoff) for t in (tables, noisy)]
     pd.testing.assert_frame_equal(*training, check_exact=True)

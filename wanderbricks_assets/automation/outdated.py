@@ -1,0 +1,34 @@
+"""Which of the things people act on must be made again."""
+
+from collections.abc import Collection
+
+import dagster as dg
+
+from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS
+from wanderbricks_assets.predictions.assets import TARGET_OF
+
+
+def outdated_activation(instance: dg.DagsterInstance, predicted: Collection[str], day: str) -> tuple[str, ...]:
+    """The activation assets that lack the day, or were made from older predictions of it than there are or will be.
+
+    predicted: the predictions that the same run makes.
+    """
+    again = set(predicted)
+    chosen = []
+    for asset in ACTIVATION_ASSETS:
+        name = asset.key.to_user_string()
+        ours = {key.to_user_string() for key in asset.dependency_keys}
+        ours &= {*TARGET_OF, *(other.key.to_user_string() for other in ACTIVATION_ASSETS)}
+        made = _made(instance, name, day)
+        if made is None or ours & again or any((_made(instance, key, day) or 0) > made for key in ours):
+            again.add(name)
+            chosen.append(name)
+    return tuple(chosen)
+
+
+def _made(instance: dg.DagsterInstance, name: str, day: str) -> int | None:
+    """The number of the newest materialization of a partition; later ones are greater."""
+    made = instance.get_latest_storage_id_by_partition(
+        dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION, {day}
+    )
+    return made.get(day)
