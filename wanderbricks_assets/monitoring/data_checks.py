@@ -35,7 +35,7 @@ def broken_rules(
     'h', the length of a partition; without one everything is under None.
     """
     flags = _rules(contract, rows, known)
-    partition = partition_names(contract, rows, unit, window) if unit else ibis.null("string")
+    partition = _partition(contract, rows, unit, window) if unit else ibis.null("timestamp")
     flagged = rows.select(
         *contract.key, _partition=partition, **{f"_{i}": flag for i, flag in enumerate(flags.values())}
     )
@@ -47,11 +47,11 @@ def broken_rules(
     repeated = whole_key.count() - whole_key.nunique()
     counted = flagged.group_by("_partition").agg(rows=flagged.count(), repeated=repeated, **sums).to_pandas()
     found = {}
-    for row in counted.to_dict("records"):
+    for name, row in zip(partition_names(counted["_partition"], unit), counted.to_dict("records"), strict=True):
         broken = {rule: int(row[f"_{i}"]) for i, rule in enumerate(flags) if row[f"_{i}"] > 0}
         if row["repeated"]:
             broken[f"{' '.join(contract.key)} repeated"] = int(row["repeated"])
-        found[row["_partition"] if unit else None] = (int(row["rows"]), broken)
+        found[name] = (int(row["rows"]), broken)
     return found
 
 
@@ -70,17 +70,18 @@ def different_columns(found: Mapping[str, str], wanted: Mapping[str, str]) -> li
 
 def counts(contract: Contract, rows: Table, unit: str, window: Window) -> pd.Series:
     """[partitions that have rows] their number of rows, by the partition's name."""
-    named = rows.select(_partition=partition_names(contract, rows, unit, window))
-    counted = named.group_by("_partition").agg(rows=named.count()).to_pandas()
-    return counted.set_index("_partition")["rows"].sort_index()
+    counted = partitioned(contract, rows, unit, window).group_by("_partition").agg(rows=ibis._.count()).to_pandas()
+    return pd.Series(counted["rows"].to_numpy(), partition_names(counted["_partition"], unit)).sort_index()
 
 
-def partition_names(contract: Contract, rows: Table, unit: str, window: Window | None) -> ibis.ir.StringValue:
-    """The name of the partition that each row of a window lies in; the first of all also holds what came before it."""
-    time = rows[contract.time_column].cast("timestamp")
-    if window is not None and window.opens:
-        time = ibis.greatest(time, ibis.literal(window.start))
-    return time.truncate(unit).strftime(_FORMATS[unit])
+def partitioned(contract: Contract, rows: Table, unit: str, window: Window | None) -> Table:
+    """The rows with `_partition`, the start of the one they lie in; the first of all also holds what came before it."""
+    return rows.mutate(_partition=_partition(contract, rows, unit, window))
+
+
+def partition_names(starts: pd.Series, unit: str | None) -> list[str | None]:
+    """The names of the partitions that start then; None without a unit."""
+    return list(pd.to_datetime(starts).dt.strftime(_FORMATS[unit])) if unit else [None] * len(starts)
 
 
 def usual(counts: pd.Series, keys: Sequence[str], unit: str) -> pd.DataFrame:
@@ -121,6 +122,13 @@ def usual(counts: pd.Series, keys: Sequence[str], unit: str) -> pd.DataFrame:
 
 
 _FORMATS = {"D": "%Y-%m-%d", "h": "%Y-%m-%d-%H:%M"}  # Dagster's names of days and hours
+
+
+def _partition(contract: Contract, rows: Table, unit: str, window: Window | None) -> ibis.ir.TimestampValue:
+    time = rows[contract.time_column].cast("timestamp")
+    if window is not None and window.opens:
+        time = ibis.greatest(time, ibis.literal(window.start))
+    return time.truncate(unit)
 
 
 def _rules(contract: Contract, rows: Table, known: Mapping[str, Table]) -> dict[str, ibis.ir.BooleanValue]:

@@ -7,7 +7,7 @@ import dagster as dg
 from wanderbricks_assets.contracts.gold import QUARANTINE
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.lazy import Table, pd
-from wanderbricks_assets.monitoring.data_checks import counts, partition_names
+from wanderbricks_assets.monitoring.data_checks import counts, partition_names, partitioned
 from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
 from wanderbricks_assets.partitions import DAILY, window_of
 
@@ -19,9 +19,8 @@ _CHECK = Check(FEW_ROWS, f"No source table has more than {LARGEST_SHARE:.0%} of 
 
 def _of_days(places: Places, keys: Sequence[str]) -> list[Finding]:
     window = window_of(DAILY, dg.PartitionKeyRange(keys[0], keys[-1]))
-    rows = places.lake.read("quarantine", window)
-    rows = rows.mutate(day=partition_names(QUARANTINE, rows, "D", window))
-    told = _by_reason(rows, "day")
+    rows = partitioned(QUARANTINE, places.lake.read("quarantine", window), "D", window)
+    told = _by_reason(rows, "_partition").assign(day=lambda told: partition_names(told["_partition"], "D"))
     sizes = {
         name: counts(SOURCE[name], places.source.read(name, window), "D", window)
         for name in told["source_table"].unique()
