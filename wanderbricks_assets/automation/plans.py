@@ -169,7 +169,7 @@ def range_tags(planned: Planned) -> dict[str, str]:
 
 
 def checks_of(planned: Planned, graph: BaseAssetGraph) -> set[dg.AssetCheckKey]:
-    """The checks of the assets of a run, and with those of the day, the ones of the source tables, which no run makes."""
+    """The checks of a run's assets, and with those of the day, the ones of the source tables, which no run makes."""
     assets = {dg.AssetKey(asset) for asset in planned.assets}
     checks = {key for key in graph.asset_check_keys if key.asset_key in assets}
     return checks | set(SOURCE_CHECK_KEYS) if planned.job == MONITORING.name else checks
