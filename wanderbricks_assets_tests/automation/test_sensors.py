@@ -10,7 +10,7 @@ from wanderbricks_assets_tests.automation.clockwork import Clockwork, asked, clo
 from wanderbricks_assets_tests.models.test_lifecycle import FIRST_WEEK, SECOND_WEEK, Pipeline, pipeline
 
 __all__ = ["pipeline"]
-NOW = "2024-01-20 09:00"  # the second week has ended, the third has not
+NOW = "2024-01-20 09:00"  # the first week has ended, the second has not
 TRAINED = {"revenue_forecaster", "revenue_forecaster_champion"}
 
 
@@ -24,11 +24,14 @@ def clock(pipeline: Pipeline, tmp_path) -> Iterator[Clockwork]:
 
 
 def evaluated(clock: Clockwork, passed: bool) -> None:
-    key = dg.AssetCheckKey(dg.AssetKey("realized_accuracy"), HOLDS_ITS_BOUND["revenue_forecaster"])
-    result = dg.AssetCheckEvaluation(
-        asset_key=key.asset_key, check_name=key.name, passed=passed, metadata={"value": 0.3, "bound": 0.15}
+    clock.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("realized_accuracy"),
+            check_name=HOLDS_ITS_BOUND["revenue_forecaster"],
+            passed=passed,
+            metadata={"value": 0.3, "bound": 0.15},
+        )
     )
-    clock.instance.report_runless_asset_event(result)
 
 
 def test_a_bound_that_holds_starts_nothing(clock: Clockwork):
@@ -39,8 +42,9 @@ def test_a_bound_that_holds_starts_nothing(clock: Clockwork):
 def test_a_broken_bound_trains_the_model_for_the_newest_week_once(clock: Clockwork, pipeline: Pipeline):
     pipeline.train(FIRST_WEEK)
     evaluated(clock, passed=False)
-    assert asked(clock.look("degradation_sensor", NOW)) == [("training", TRAINED, "2024-01-08", "2024-01-08")]
-    assert asked(clock.look("degradation_sensor", NOW)) == []
+    after = "2024-01-23 09:00"  # the end of the second week
+    assert asked(clock.look("degradation_sensor", after)) == [("training", TRAINED, SECOND_WEEK, SECOND_WEEK)]
+    assert asked(clock.look("degradation_sensor", after)) == []
 
 
 def test_a_daemon_killed_before_its_cursor_is_stored_asks_under_the_same_key(clock: Clockwork):

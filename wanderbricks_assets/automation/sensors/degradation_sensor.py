@@ -1,7 +1,7 @@
 """A model whose realized accuracy has left its bound is trained anew, if it could learn something it does not know."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import (
@@ -74,7 +74,7 @@ def _answer(planner: Planner, model: str, evaluation: AssetCheckExecutionRecord)
         learned = f"version {candidate.version}" if candidate.version else "its last training"
         return (
             f"{model} has left its bound, but {learned} has already learned from all that was known on "
-            f"{cutoff:%Y-%m-%d}; the next week ends on {_next_end(now):%Y-%m-%d}."
+            f"{cutoff:%Y-%m-%d}; the next week ends on {cutoff + timedelta(weeks=1):%Y-%m-%d}."
         )
     found = Asking(planner, now).request(Planned(TRAINING.name, (model, champion_key(MODELS[model])), week, week))
     if isinstance(found, dg.SkipReason):
@@ -108,8 +108,3 @@ def _is_newer(planner: Planner, name: str, than: float, cutoff: datetime) -> boo
             return True
         cursor, has_more = page.cursor, page.has_more
     return False
-
-
-def _next_end(now: datetime) -> datetime:
-    following = TRAINING.partitions_def.get_next_partition_window(now.replace(tzinfo=UTC))
-    return following.start
