@@ -1,4 +1,4 @@
-"""Where the dashboard reads: lake and registry of this home. Answers are kept until a table that they came from changes."""
+"""Where the dashboard reads: lake and registry of this home. Answers are kept until a table they come from changes."""
 
 from __future__ import annotations
 

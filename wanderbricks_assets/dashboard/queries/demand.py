@@ -25,7 +25,7 @@ def by_destination(
     year_ago = fact_booking_daily.filter(
         fact_booking_daily.check_in_date.between(span["first"] - LAST_YEAR, span["last"] - LAST_YEAR)
     )
-    year_ago = year_ago.group_by("destination_id").agg(last_year=year_ago.booking_count.sum())
+    year_ago = year_ago.group_by("destination_id").agg(last_year=year_ago.booking_count.sum().cast("float64"))
     # Where most listings are; a place's middle, which one listing with wrong coordinates does not move.
     listed = dim_property.filter(dim_property.is_current)
     places = listed.group_by("destination_id").agg(
