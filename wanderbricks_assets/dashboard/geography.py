@@ -32,7 +32,9 @@ def miller(latitude: float) -> float:
 
 
 def around(longitudes: list[float], latitudes: list[float], margin: float = 0.15, least: float = 6.0) -> Box:
-    """The box of some places, with a margin: a share of its size, and at least some degrees."""
+    """The box of some places, with a margin: a share of its size, and at least some degrees. Of no place, the world."""
+    if not longitudes:
+        return WORLD
     (west, east), (south, north) = ((min(values), max(values)) for values in (longitudes, latitudes))
     wide, high = max(least, (east - west) * margin), max(least, (north - south) * margin)
     return (

@@ -96,7 +96,7 @@ def test_demand_is_of_the_destination_that_was_picked(filled_home: Path):
 def test_demand_of_listings_without_coordinates_has_no_map_but_a_calendar(own_home: Path):
     write(place.lake(), "dim_property")
     app = opened("demand")
-    assert "No listing has coordinates" in said(app)
+    assert "No listing here has coordinates" in said(app)
     assert charts(app) == 1
 
 

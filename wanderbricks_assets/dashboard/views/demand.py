@@ -3,11 +3,11 @@
 import streamlit as st
 
 from wanderbricks_assets.dashboard import charts, parts
-from wanderbricks_assets.dashboard.geography import WORLD, apart, around
+from wanderbricks_assets.dashboard.geography import WORLD, Box, apart, around
 from wanderbricks_assets.dashboard.place import ask
 from wanderbricks_assets.dashboard.queries import demand
 from wanderbricks_assets.dashboard.words import number, percent
-from wanderbricks_assets.lazy import pd
+from wanderbricks_assets.lazy import np, pd
 
 NAMED = 8  # destinations of which the map shows the name
 WORLDWIDE = "World"
@@ -33,38 +33,46 @@ def numbers(found: pd.DataFrame, days: pd.DataFrame) -> None:
     third.metric("Busiest destination", top["destination"], bookings, "off", delta_arrow="off")
 
 
-def world(found: pd.DataFrame) -> None:
+def where(found: pd.DataFrame) -> None:
     st.subheader("Where")
-    located = found.dropna(subset=["latitude", "longitude"])
-    if located.empty:
-        st.info("No listing has coordinates, so there is no map.", icon=":material/info:")
-        return
-    continents = located["continent"].dropna().value_counts().index.tolist()
-    where = WORLDWIDE
+    part, box = found, WORLD
+    continents = found["continent"].dropna().value_counts().index.tolist()
     if len(continents) > 1:
-        where = st.segmented_control("Part of the world", [WORLDWIDE, *continents], default=WORLDWIDE, required=True)
-    part = located if where == WORLDWIDE else located[located["continent"] == where]
-    box = WORLD if where == WORLDWIDE else around(part["longitude"].tolist(), part["latitude"].tolist())
-    named = apart(list(zip(part["longitude"], part["latitude"], strict=True)), box)
-    part = part.assign(named=named)
-    part["named"] &= part["named"].cumsum() <= NAMED
-    charts.show(charts.places(part, box), "Map of destinations by expected bookings")
+        options = [WORLDWIDE, *continents]
+        chosen = st.segmented_control("Part of the world", options, default=WORLDWIDE, required=True)
+        if chosen != WORLDWIDE:
+            part = found[found["continent"] == chosen]
+            box = around(part["longitude"].dropna().tolist(), part["latitude"].dropna().tolist())
+    drawing, listing = st.columns([3, 2])
+    with drawing:
+        world(part.dropna(subset=["latitude", "longitude"]), box)
+    with listing:
+        table(part)
+
+
+def world(located: pd.DataFrame, box: Box) -> None:
+    if located.empty:
+        st.info("No listing here has coordinates, so there is no map.", icon=":material/info:")
+        return
+    named = apart(list(zip(located["longitude"], located["latitude"], strict=True)), box)
+    located = located.assign(named=named & (np.cumsum(named) <= NAMED))
+    charts.show(charts.places(located, box), "Map of destinations by expected bookings")
 
 
 def table(found: pd.DataFrame) -> None:
     st.dataframe(
-        found[["destination", "country", "expected", "last_year", "change", "listings"]],
+        found[["destination", "expected", "change", "last_year", "listings", "country"]],
         hide_index=True,
         height=400,
         column_config={
             "destination": "Destination",
-            "country": "Country",
             "expected": st.column_config.ProgressColumn(
-                "Expected bookings", format="%.0f", min_value=0.0, max_value=float(found["expected"].max())
+                "Expected", format="%.0f", min_value=0.0, max_value=float(found["expected"].max()), width="small"
             ),
-            "last_year": st.column_config.NumberColumn("A year before", format="%.0f"),
-            "change": st.column_config.NumberColumn("Change", format="percent"),
-            "listings": st.column_config.NumberColumn("Listings", format="localized"),
+            "change": st.column_config.NumberColumn("Change", format="percent", width="small"),
+            "last_year": st.column_config.NumberColumn("A year before", format="%.0f", width="small"),
+            "listings": st.column_config.NumberColumn("Listings", format="localized", width="small"),
+            "country": "Country",
         },
     )
 
@@ -86,12 +94,7 @@ def page() -> None:
         parts.nothing_predicted("demand_predictor", "forecasts of demand")
         return
     numbers(found, ask(demand.by_day, None))
-    drawing, listing = st.columns([3, 2])
-    with drawing:
-        world(found)
-    with listing:
-        st.subheader("Destinations")
-        table(found)
+    where(found)
     when(found)
 
 

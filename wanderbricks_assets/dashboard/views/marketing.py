@@ -7,6 +7,7 @@ from wanderbricks_assets.dashboard.place import ask
 from wanderbricks_assets.dashboard.queries import marketing
 from wanderbricks_assets.dashboard.words import number, percent
 
+CUSTOMERS = ":material/group:"
 LISTED = 500  # of the likeliest
 
 
@@ -24,6 +25,7 @@ def page() -> None:
     parts.title("Marketing", made_at, "How likely who viewed a listing in the last 7 days is to book it within 7 days.")
     if made_at is None:
         parts.nothing_predicted("conversion_predictor", "scores of visitors, so no audience can be chosen by them")
+        st.page_link("views/customers.py", label="Until then: whom to address by value and churn risk", icon=CUSTOMERS)
         return
     numbers()
     st.subheader("What moves them")
