@@ -1,11 +1,12 @@
 # ruff: noqa: T201 (prints its result)
 """The dashboard as a visitor sees it: how long each page takes to appear, and its pictures.
 
-python -m bench.dashboard --home HOME [--out FOLDER] [--pages revenue prices]
+python -m bench.dashboard --home HOME [--out FOLDER] [--pages revenue ...] [--sizes desktop phone] [--dark]
 
 A page says something when its heading is there, and is whole when its charts are drawn and nothing runs any more.
 Times are of a process just started: the first page is the first that anybody opens.
-Pictures: FOLDER/<page>-desktop.png (1400 pixels wide) and <page>-phone.png (390).
+Pictures: FOLDER/dashboard-<page>-desktop.png (1400 pixels wide) and -phone.png (390); those of the README by
+`python -m bench.dashboard --home HOME --out docs/images --pages revenue demand prices --sizes desktop`.
 """
 
 import argparse
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--pages", nargs="+", default=list(PAGES), choices=PAGES)
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
     parser.add_argument("--dark", action="store_true")
     asked = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -89,7 +91,8 @@ def main() -> None:
         raise SystemExit("no chromium is on the PATH: `wanderbricks doctor` says how to get one")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
-        for size, (width, height) in SIZES.items():
+        for size in asked.sizes:
+            width, height = SIZES[size]
             with dashboard(enter(Settings(home=asked.home))) as address:
                 page = browser.new_page(
                     viewport={"width": width, "height": height}, color_scheme="dark" if asked.dark else "light"
@@ -102,7 +105,7 @@ def main() -> None:
                         )
                     if asked.out:
                         asked.out.mkdir(parents=True, exist_ok=True)
-                        _whole(page, asked.out / f"{name}-{size}.png")
+                        _whole(page, asked.out / f"dashboard-{name}-{size}.png")
                 page.close()
         browser.close()
 

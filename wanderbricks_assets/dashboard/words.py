@@ -15,6 +15,7 @@ MODELS = {
 METRICS = {
     "mape": "mean error of a day's revenue, 30 days ahead",
     "rmse": "error per listing, bookings in 30 days (RMSE)",
+    "rmse_7d": "error per listing, bookings in 7 days (RMSE)",
     "auc_roc": "chance that a view that converts ranks above one that does not (AUC)",
     "revenue_lift": "expected revenue lift",
     "decile_mape": "mean error over tenths of customers",

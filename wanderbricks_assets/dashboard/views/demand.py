@@ -70,7 +70,7 @@ def table(found: pd.DataFrame) -> None:
                 "Expected", format="%.0f", min_value=0.0, max_value=float(found["expected"].max()), width="small"
             ),
             "change": st.column_config.NumberColumn("Change", format="percent", width="small"),
-            "last_year": st.column_config.NumberColumn("A year before", format="%.0f", width="small"),
+            "last_year": st.column_config.NumberColumn("Last year", format="%.0f", width="small"),
             "listings": st.column_config.NumberColumn("Listings", format="localized", width="small"),
             "country": "Country",
         },

@@ -90,12 +90,14 @@ def versions(name: str, found: pd.DataFrame) -> None:
 
 def realized() -> None:
     st.subheader("How predictions turned out")
+    st.caption("Realized, with its 90% interval; dashed: the same figure in training; red: the bound.")
     found = ask(models.realized)
     if found.empty:
         st.info("No prediction is old enough yet to be compared with what happened.", icon=":material/info:")
         return
     for (model, name), days in found.groupby(["model", "metric"], sort=False):
-        st.markdown(f"**{MODELS[model]}**, {METRICS.get(name, name)}")
+        measured = name.removeprefix("realized_")
+        st.markdown(f"**{MODELS[model]}**, {METRICS.get(measured, measured)}")
         known = days.dropna(subset=["value"])
         if known.empty:
             st.caption(f"Not computed yet: {days['reason'].iloc[-1]}")

@@ -73,6 +73,7 @@ def table(rows: pd.DataFrame) -> int | None:
 def one_listing(rows: pd.DataFrame, property_id: int) -> None:
     nights = rows[rows["property_id"] == property_id]
     st.subheader(f"{nights['title'].iloc[0]}, listing {property_id}")
+    st.caption("By night. Line: the current price; points: the recommended one.")
     charts.show(charts.price_nights(nights), "Current and recommended price by night")
     st.dataframe(
         nights[["target_date", "current_price", "recommended_price", "expected_demand", "expected_gain", "reason"]],
