@@ -227,6 +227,9 @@ def up(
     mlflow_port: Annotated[
         int, typer.Option(help="Port of the MLflow UI.", envvar=["WANDERBRICKS_UP_MLFLOW_PORT", "MLFLOW_PORT"])
     ] = 5000,
+    dashboard_port: Annotated[
+        int, typer.Option(help="Port of the dashboard.", envvar=["WANDERBRICKS_UP_DASHBOARD_PORT", "DASHBOARD_PORT"])
+    ] = 8501,
 ) -> None:
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
     with _sentences():
@@ -242,7 +245,23 @@ def up(
         raise typer.Exit(code)
     from wanderbricks_assets.servers import serve
 
-    raise typer.Exit(serve(settings, host, port, mlflow_port, console.print))
+    raise typer.Exit(serve(settings, host, port, mlflow_port, dashboard_port, console.print))
+
+
+@app.command()
+def dashboard(
+    home: Home = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; whoever reaches it sees everything.")] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(help="Port to listen on.", envvar=["WANDERBRICKS_DASHBOARD_PORT", "DASHBOARD_PORT"]),
+    ] = 8501,
+) -> None:
+    """Revenue, demand, prices, customers, marketing and models, for people who would rather look than read."""
+    _enter_made(home)
+    from wanderbricks_assets.dashboard.__main__ import serve
+
+    serve(host, port)
 
 
 @prices.command()

@@ -64,11 +64,15 @@ class Row:
 
 
 def scoreboard_rows(
-    registry: ModelRegistry, lake: Lake, source: FilesSource, floors: bool = True, moment: datetime | None = None
+    registry: ModelRegistry,
+    lake: Lake,
+    source: FilesSource | None,
+    floors: bool = True,
+    moment: datetime | None = None,
 ) -> list[Row]:
     """One row per model of the mission, trained or not, as it stands or as it stood at a moment.
 
-    Floors are left out unless asked for: they read the truth.
+    Floors are left out unless asked for: they read the truth, which lies beside the source.
     """
     return [_row(target, registry, lake, source, floors, moment) for target in TARGETS.values()]
 

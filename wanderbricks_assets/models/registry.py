@@ -54,6 +54,17 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Registered:
+    """A version on record: its training run, what promotion decided about it, and whether it was ever let serve."""
+
+    version: str
+    cutoff: datetime
+    run_id: str
+    decision: str | None
+    promoted: bool
+
+
+@dataclass(frozen=True)
 class Champion:
     """A version that may serve, and the moment up to which it has seen the world."""
 
@@ -289,6 +300,20 @@ class ModelRegistry(dg.ConfigurableResource):
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
+
+    def registered(self, target: Target) -> list[Registered]:
+        """Every version of a model, the newest first."""
+        found = [
+            Registered(
+                version=str(version.version),
+                cutoff=datetime.fromisoformat(version.tags[CUTOFF]),
+                run_id=version.run_id,
+                decision=version.tags.get(DECISION),
+                promoted=PROMOTED in version.tags,
+            )
+            for version in self._versions(target)
+        ]
+        return sorted(found, key=lambda one: (one.cutoff, int(one.version)), reverse=True)
 
     def run_of(self, target: Target, version: str) -> str:
         return self._client.get_model_version(target.registered_name, version).run_id

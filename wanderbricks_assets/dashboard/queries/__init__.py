@@ -1,0 +1,1 @@
+"""What each page asks of the lake: functions from tables to frames, without Streamlit, clock or settings."""
