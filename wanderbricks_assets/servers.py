@@ -1,4 +1,4 @@
-"""The servers of one machine: Dagster's UI and daemon, MLflow's UI, the simulated marketplace. Ctrl-C stops all."""
+"""The servers of one machine: UI and daemon, MLflow's UI, predictions, the simulated marketplace. Ctrl-C stops all."""
 
 import os
 import signal
@@ -34,14 +34,16 @@ class Server:
         return urlsplit(self.address).port if self.address else None
 
 
-def serve(settings: Settings, host: str, port: int, mlflow_port: int, say: Callable[[str], None]) -> int:
+def serve(
+    settings: Settings, host: str, port: int, mlflow_port: int, serve_port: int, say: Callable[[str], None]
+) -> int:
     """Start the servers, print their addresses, wait until one ends or the person stops them; returns an exit code."""
     environment = enter(settings)
     environment["WANDERBRICKS_UI_URL"] = settings.ui_url
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
-    servers = _servers(settings, host, port, mlflow_port)
+    servers = _servers(settings, host, port, mlflow_port, serve_port)
     for server in servers:
         if server.port and _is_taken(host, server.port):
             say(f"[red]Port {server.port} is taken[/red]: {server.name} cannot start; stop what listens there.")
@@ -79,8 +81,10 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _servers(settings: Settings, host: str, port: int, mlflow_port: int) -> list[Server]:
+def _servers(settings: Settings, host: str, port: int, mlflow_port: int, serve_port: int) -> list[Server]:
     python = [sys.executable, "-m"]
+    # Without a token, predictions are for this machine only.
+    its_host = host if settings.serve_token else "127.0.0.1"
     workspace = ["--workspace", str(_WORKSPACE)] if _WORKSPACE.exists() else ["-m", "wanderbricks_assets.definitions"]
     servers = [
         Server(
@@ -96,6 +100,11 @@ def _servers(settings: Settings, host: str, port: int, mlflow_port: int) -> list
                 "--backend-store-uri", settings.tracking_uri,
             ),
             f"http://{host}:{mlflow_port}",
+        ),
+        Server(
+            "Predictions",
+            (*python, "wanderbricks_assets.cli", "serve", "--host", its_host, "--port", str(serve_port)),
+            f"http://{its_host}:{serve_port}/docs",
         ),
     ]  # fmt: skip
     if settings.source_folder == settings.home / "source":  # our own simulated marketplace, which keeps growing
