@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from wanderbricks_assets.activation.assets import online_view
 from wanderbricks_assets.automation.alerts.sensor import ALERT_SENSORS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.automation.journal import SourceJournal
@@ -31,6 +32,7 @@ defs = dg.Definitions(
         *dg.load_assets_from_modules([gold, features]),
         *(definition for definition in _LIFECYCLES if not isinstance(definition, dg.AssetChecksDefinition)),
         *PREDICTION_ASSETS,
+        online_view,
         realized_accuracy,
     ],
     asset_checks=[

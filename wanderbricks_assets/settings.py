@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         return self.home / "lake"
 
     @property
+    def online_view(self) -> Path:
+        return self.home / "online" / "view.db"
+
+    @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
 

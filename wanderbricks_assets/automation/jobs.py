@@ -25,9 +25,10 @@ TRAINING = dg.define_asset_job(
 )
 PREDICTIONS = dg.define_asset_job(
     "predictions",
-    selection=dg.AssetSelection.groups("predictions"),
+    selection=dg.AssetSelection.groups("predictions", "activation"),
     partitions_def=DAILY,
-    description="The day's forecasts, scores, prices and customer values, by the versions that serve.",
+    description="The day's forecasts, scores, prices and customer values, by the versions that serve; and the view of "
+    "them that is looked up online.",
 )
 MONITORING = dg.define_asset_job(
     "monitoring",

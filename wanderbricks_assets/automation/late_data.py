@@ -14,6 +14,7 @@ from functools import cached_property
 import dagster as dg
 
 from wanderbricks_assets.automation.asking import UNFINISHED, overlaps
+from wanderbricks_assets.activation.assets import ONLINE_VIEW
 from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS
 from wanderbricks_assets.automation.plans import Planned, Planner
 from wanderbricks_assets.contracts.source import SOURCE
@@ -168,7 +169,7 @@ class LateData:
             for asset, target in TARGET_OF.items()
             if made[asset] == newest and touched & set(MODELS[target.model].reads)
         )
-        return [Planned(PREDICTIONS.name, assets, newest, newest)] if newest and assets else []
+        return [Planned(PREDICTIONS.name, (*assets, ONLINE_VIEW), newest, newest)] if newest and assets else []
 
     def _runs(self, assets: Iterable[str]) -> list[Planned]:
         """Assets that are touched in the same ranges share a run."""

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from wanderbricks_assets.activation.assets import ONLINE_VIEW
 from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, MONITORING, PREDICTIONS, TRAINING
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key, judge
@@ -115,6 +116,8 @@ class Planner:
         plans = []
         for day in days:
             lacking = tuple(asset for asset in TARGET_OF if day >= since[asset] and day not in have[asset])
+            if lacking and day == days[-1]:
+                lacking = (*lacking, ONLINE_VIEW)
             planned = Planned(PREDICTIONS.name, lacking, day, day, self._with_champion)
             planned = planned if may_promote else self._with_champion(planned)
             plans += [planned] if planned.assets else []
@@ -151,11 +154,12 @@ class Planner:
         return (first, wanted[-1]) if first else None
 
     def _with_champion(self, planned: Planned) -> Planned:
-        """The predictions for which some version may have been known at the end of the day."""
+        """The predictions for which some version may have been known at the end of the day, and the view of them."""
         day = dg.PartitionKeyRange(planned.first, planned.last)
         end = window_of(PREDICTIONS.partitions_def, day).end
-        assets = tuple(key for key in planned.assets if self.registry.serving_version(TARGET_OF[key], end))
-        return replace(planned, assets=assets)
+        known = {key for key in TARGET_OF if self.registry.serving_version(TARGET_OF[key], end)}
+        assets = tuple(key for key in planned.assets if key in known or key == ONLINE_VIEW)
+        return replace(planned, assets=() if assets == (ONLINE_VIEW,) else assets)
 
     def _with_bookings_touched(self, planned: Planned) -> Planned:
         days = Window.of_days(date.fromisoformat(planned.first), date.fromisoformat(planned.last))

@@ -1,4 +1,4 @@
-"""The HTTP service: the serving endpoint, health and measures. `wanderbricks serve` runs it."""
+"""The HTTP service: serving endpoint, product API, health and measures. `wanderbricks serve` runs it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
 
+from wanderbricks_assets.activation.online_view import OnlineView
+from wanderbricks_assets.serving.documented import with_examples
 from wanderbricks_assets.serving.endpoint import ENDPOINT, endpoint_routes
 from wanderbricks_assets.serving.errors import ApiError, ErrorBody
 from wanderbricks_assets.serving.guard import Guard, Limits, Measures
+from wanderbricks_assets.serving.predicting import Predicting
+from wanderbricks_assets.serving.product import examples, product_routes
 from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.settings import settings
 
 _REFUSALS = {code: {"model": ErrorBody} for code in (400, 401, 404, 413, 429, 503, 504)}
 
 
-def create_app(models: ServedModels, *, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+def create_app(
+    models: ServedModels, view: OnlineView, *, limits: Limits | None = None, token: str | None = None
+) -> FastAPI:
     """The service over these models. With a token, every request must carry it, except those for health."""
     limits, measures = limits or Limits(), Measures()
+    predicting = Predicting(limits)
     measures.registry.register(_Versions(models))
 
     @asynccontextmanager
@@ -34,10 +41,14 @@ def create_app(models: ServedModels, *, limits: Limits | None = None, token: str
         models.start()
         yield
         await asyncio.to_thread(models.stop)
+        view.close()
 
     app = FastAPI(title="Wanderbricks predictions", version="1", lifespan=lifespan, responses=_REFUSALS)
     app.add_middleware(Guard, limits=limits, measures=measures, token=token)
-    app.include_router(endpoint_routes(models, limits))
+    app.include_router(endpoint_routes(models, predicting, limits.rows))
+    app.include_router(product_routes(models, view, predicting))
+    describe = app.openapi
+    app.openapi = lambda: with_examples(describe(), examples(view), models)
 
     @app.exception_handler(ApiError)
     async def refuse(_: Request, refusal: ApiError) -> JSONResponse:
@@ -76,8 +87,8 @@ def create_app(models: ServedModels, *, limits: Limits | None = None, token: str
 
 def from_settings() -> FastAPI:
     """The service of the home that this process has entered."""
-    token = settings().serve_token
-    return create_app(ServedModels(_registry), token=token.get_secret_value() if token else None)
+    token, view = settings().serve_token, OnlineView(settings().online_view)
+    return create_app(ServedModels(_registry), view, token=token.get_secret_value() if token else None)
 
 
 def run(host: str, port: int, workers: int) -> None:

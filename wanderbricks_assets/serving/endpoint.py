@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from wanderbricks_assets.serving.errors import bad_request, too_many, unknown
+from wanderbricks_assets.serving.errors import bad_request, unknown
 from wanderbricks_assets.serving.frames import as_json, read_frame
-from wanderbricks_assets.serving.guard import Limits
+from wanderbricks_assets.serving.predicting import Predicting
 from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.targets import TARGETS, Target
 
@@ -64,10 +63,10 @@ _ANSWER = {
 }
 
 
-def endpoint_routes(models: ServedModels, limits: Limits) -> APIRouter:
+def endpoint_routes(models: ServedModels, predicting: Predicting, most_rows: int) -> APIRouter:
     """Invocations of the served models, and what the endpoint says about itself."""
     router = APIRouter(tags=["Databricks model serving"])
-    predictions = _Predictions(models, limits)
+    answer = partial(_answer, models, predicting, most_rows)
 
     @router.post(
         "/serving-endpoints/{endpoint}/served-models/{model}/invocations",
@@ -79,7 +78,7 @@ def endpoint_routes(models: ServedModels, limits: Limits) -> APIRouter:
         """Rows in the columns of the model's MLflow signature; the answer has one prediction for each. `model` is the
         registered name, with or without `wanderbricks_`."""
         _check_endpoint(endpoint)
-        return await predictions.of(models.target(model), request)
+        return await answer(models.target(model), request)
 
     @router.post(
         "/serving-endpoints/{endpoint}/invocations",
@@ -90,7 +89,7 @@ def endpoint_routes(models: ServedModels, limits: Limits) -> APIRouter:
     async def invoke_endpoint(endpoint: str, request: Request) -> Response:
         """The same, of the model that has all of the endpoint's traffic: the revenue forecaster."""
         _check_endpoint(endpoint)
-        return await predictions.of(DEFAULT, request)
+        return await answer(DEFAULT, request)
 
     @router.get("/api/2.0/serving-endpoints")
     async def list_endpoints() -> dict[str, object]:
@@ -107,36 +106,15 @@ def endpoint_routes(models: ServedModels, limits: Limits) -> APIRouter:
     return router
 
 
-class _Predictions:
-    """Answers invocations in a few threads, with a bounded queue before them."""
-
-    def __init__(self, models: ServedModels, limits: Limits):
-        self._models, self._limits = models, limits
-        self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="prediction")
-        self._busy = 0
-
-    async def of(self, target: Target, request: Request) -> Response:
-        request.state.model = target.registered_name
-        await self._models.ready()
-        champion = self._models.champion(target)
-        if self._busy >= self._limits.threads + self._limits.waiting:
-            raise too_many(f"{self._limits.waiting} requests wait already; try again in a moment.")
-        self._busy += 1
-        work = asyncio.get_running_loop().run_in_executor(
-            self._pool, _predict, champion, await request.body(), self._limits.rows
-        )
-        # Also when this request is given up: its thread goes on.
-        work.add_done_callback(self._ended)
-        return Response(
-            await asyncio.shield(work),
-            media_type="application/json",
-            headers={"served-model-name": target.registered_name, "served-model-version": champion.version},
-        )
-
-    def _ended(self, work: asyncio.Future) -> None:
-        self._busy -= 1
-        if not work.cancelled():
-            work.exception()  # of a request that was given up, nobody else would look at it
+async def _answer(models: ServedModels, predicting: Predicting, most_rows: int, target: Target, request: Request):
+    request.state.model = target.registered_name
+    await models.ready()
+    champion = models.champion(target)
+    return Response(
+        await predicting.run(_predict, champion, await request.body(), most_rows),
+        media_type="application/json",
+        headers={"served-model-name": target.registered_name, "served-model-version": champion.version},
+    )
 
 
 def _predict(champion: Champion, body: bytes, most_rows: int) -> bytes:

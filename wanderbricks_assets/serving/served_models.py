@@ -79,10 +79,13 @@ class ServedModels:
             raise unknown(f"No version of {target.registered_name} may serve: {model.reason}")
         return model
 
+    def champions(self) -> dict[str, Champion]:
+        """What serves, by the name of the model."""
+        return {name: model for name, model in self._models.items() if not isinstance(model, Unserved)}
+
     def versions(self) -> dict[str, str]:
         """The versions that serve, by registered name."""
-        served = {TARGETS[name].registered_name: model for name, model in self._models.items()}
-        return {name: model.version for name, model in served.items() if not isinstance(model, Unserved)}
+        return {TARGETS[name].registered_name: champion.version for name, champion in self.champions().items()}
 
     def _follow(self) -> None:
         while not self._stop.is_set():

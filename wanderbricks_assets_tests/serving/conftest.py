@@ -3,7 +3,6 @@
 import json
 import threading
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 import uvicorn
 
+from wanderbricks_assets.activation.online_view import OnlineView
 from wanderbricks_assets.models import all as all_models
 from wanderbricks_assets.models.customer_ltv import CustomerLtv
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model
@@ -113,10 +113,10 @@ def registry(tmp_path_factory, customers):
 
 
 @contextmanager
-def serving(registry: ModelRegistry, **options):
+def serving(registry: ModelRegistry, view: Path = Path("nowhere"), **options):
     """The address of a server of its own, with its ServedModels."""
     models = ServedModels(lambda: registry, every=0.1)
-    server = uvicorn.Server(uvicorn.Config(create_app(models, **options), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create_app(models, OnlineView(view), **options), port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -138,7 +138,3 @@ def address(registry):
 def client(address):
     with httpx.Client(base_url=address) as client:
         yield client
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
