@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -76,7 +76,7 @@ def create_app(
             return _refused(503, "TEMPORARILY_UNAVAILABLE", "The registry has not been read yet.")
         return JSONResponse({"status": "ready", "models": models.versions()})
 
-    @app.get("/metrics", tags=["operation"])
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
     @app.get(f"/api/2.0/serving-endpoints/{ENDPOINT}/metrics", include_in_schema=False)
     async def metrics() -> Response:
         """Requests, their time, and the versions that serve, for Prometheus."""

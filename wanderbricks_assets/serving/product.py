@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field, NaiveDatetime
 
 from wanderbricks_assets.activation.online_view import OnlineView, Snapshot
-from wanderbricks_assets.serving.errors import bad_request, unavailable, unknown
+from wanderbricks_assets.serving.errors import ApiError, bad_request, unavailable, unknown
 from wanderbricks_assets.serving.predicting import Predicting
 from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.targets import TARGETS
@@ -30,7 +30,7 @@ class Signed(BaseModel):
 
     model: str
     model_version: str
-    as_of: datetime = Field(description="all that was known before this moment, UTC, went into the answer")
+    as_of: AwareDatetime = Field(description="all that was known before this moment, UTC, went into the answer")
 
 
 class RevenueDay(BaseModel):
@@ -99,7 +99,7 @@ class CustomerValue(Signed):
 def product_routes(models: ServedModels, view: OnlineView, predicting: Predicting) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["product"])
 
-    async def newest(name: str, request: Request) -> tuple[Snapshot, dict[str, object], dict[str, str]]:
+    async def newest(name: str, request: Request) -> tuple[Snapshot, dict[str, object], dict[str, object]]:
         """The view, what it says about a model's predictions, and the signature of an answer. Raises ApiError (404)
         with the reason where no version may serve."""
         target = TARGETS[name]
@@ -110,7 +110,11 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
         about = snapshot.about(name)
         if about is None:
             raise unknown(f"{target.registered_name}: {_NEWEST}.")
-        signed = {"model": target.registered_name, "model_version": about["model_version"], "as_of": about["as_of"]}
+        signed = {
+            "model": target.registered_name,
+            "model_version": about["model_version"],
+            "as_of": _utc(about["as_of"]),
+        }
         return snapshot, about, signed
 
     @router.get("/revenue")
@@ -143,7 +147,7 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
             raise unknown(f"There is no destination {destination_id}.")
         days = snapshot.days("destination_demand", *_span(about, start_date, end_date), destination_id=destination_id)
         if not days:
-            raise unknown(f"No property of destination {destination_id} was listed as of {signed['as_of']}.")
+            raise unknown(f"No property of destination {destination_id} was listed as of {_said(signed['as_of'])}.")
         return DestinationDemand(
             destination_id=destination_id,
             destination=place["destination"],
@@ -169,7 +173,9 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
         row = snapshot.one("customer", user_id=user_id)
         if row is None:
             _known_user(snapshot, user_id)
-            raise unknown(f"User {user_id} had made no booking as of {signed['as_of']}; only customers are valued.")
+            raise unknown(
+                f"User {user_id} had made no booking as of {_said(signed['as_of'])}; only customers are valued."
+            )
         return CustomerValue(**row, **signed)
 
     @router.get("/conversion/{user_id}/{property_id}")
@@ -201,7 +207,7 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
             raise bad_request(f"viewed_at must lie within the day that begins at {moment}; features are of then.")
         listing = (snapshot.one("property", property_id=property_id) or {}).get("listing")
         if listing is None:
-            raise _no_property(snapshot, property_id, about["moment"])
+            raise _no_property(snapshot, property_id, _utc(about["moment"]))
         user = _known_user(snapshot, user_id)
         looks = user["looks"]
         last = looks[-1] if looks else {"device_type": "unknown", "referrer": "unknown"}
@@ -211,7 +217,9 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
             "referrer": referrer or last["referrer"],
         }
         row = await predicting.run(_converts, champion.model, listing, user["visitor"], looks, context)
-        return Conversion(model=target.registered_name, model_version=champion.version, as_of=moment, **row)
+        return Conversion(
+            model=target.registered_name, model_version=champion.version, as_of=_utc(about["moment"]), **row
+        )
 
     return router
 
@@ -252,10 +260,10 @@ def _span(about: dict[str, object], start: date | None, end: date | None) -> tup
     return start, end
 
 
-def _no_property(snapshot: Snapshot, property_id: int, as_of: str):
+def _no_property(snapshot: Snapshot, property_id: int, as_of: datetime) -> ApiError:
     if snapshot.one("property", property_id=property_id) is None:
         return unknown(f"There is no property {property_id}.")
-    return unknown(f"Property {property_id} was not listed as of {as_of}.")
+    return unknown(f"Property {property_id} was not listed as of {_said(as_of)}.")
 
 
 def _known_user(snapshot: Snapshot, user_id: int) -> dict[str, object]:
@@ -263,6 +271,14 @@ def _known_user(snapshot: Snapshot, user_id: int) -> dict[str, object]:
     if user is None:
         raise unknown(f"There is no user {user_id}.")
     return user
+
+
+def _utc(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).replace(tzinfo=UTC)
+
+
+def _said(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _naive(moment: datetime) -> datetime:

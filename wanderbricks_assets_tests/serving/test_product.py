@@ -1,9 +1,19 @@
-"""The product API over a real view, registry and conversion predictor."""
+"""The product API over a real view, registry and conversion predictor.
 
+WANDERBRICKS_FUZZ_EXAMPLES sets how many requests are made up for each operation.
+"""
+
+import os
+import sys
 from datetime import timedelta
 
 import httpx
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from wanderbricks_assets.activation.assets import side_rows
 from wanderbricks_assets.activation.online_view import said, write_view
@@ -14,6 +24,8 @@ from wanderbricks_assets_tests.models.browsing_world import CUTOFF, browsing_wor
 from wanderbricks_assets_tests.serving.conftest import REVENUE, Constant, register, serving
 
 DAYS = [(CUTOFF + timedelta(days=number)).date().isoformat() for number in range(30)]
+CHECKS = [not_a_server_error, response_schema_conformance, content_type_conformance]
+FUZZED = int(os.environ.get("WANDERBRICKS_FUZZ_EXAMPLES", "30"))
 SIGNED = {"model_version": "1", "as_of": "2024-08-05T00:00:00"}
 
 
@@ -58,7 +70,8 @@ def test_revenue_of_a_range_adds_up_and_says_who_says_so(client):
     assert [day["ds"] for day in answer["days"]] == DAYS[2:5]
     assert answer["days"][0] == {"ds": DAYS[2], "yhat": 100.0, "yhat_lower": 80.0, "yhat_upper": 130.0}
     assert answer["total"] == 300.0
-    assert answer | SIGNED | {"model": REVENUE.registered_name} == answer
+    signed = {"model": REVENUE.registered_name, "model_version": "1", "as_of": "2024-08-05T00:00:00Z"}
+    assert answer | signed == answer
 
 
 def test_demand_of_a_destination_is_that_of_its_properties(client):
@@ -93,7 +106,7 @@ def test_conversion_of_any_user_and_property_has_an_interval_and_three_factors(c
         ("/v1/revenue?end_date=2025-01-01", 400, "what is known covers 2024-08-05 to 2024-09-03"),
         ("/v1/revenue?start_date=2024-08-09&end_date=2024-08-08", 400, "From 2024-08-09 to 2024-08-08"),
         ("/v1/demand/properties/999", 404, "There is no property 999."),
-        ("/v1/demand/properties/3", 404, "Property 3 was not listed as of 2024-08-05T00:00:00."),
+        ("/v1/demand/properties/3", 404, "Property 3 was not listed as of 2024-08-05 00:00 UTC."),
         ("/v1/demand/destinations/9", 404, "There is no destination 9."),
         ("/v1/demand/destinations/8", 404, "No property of destination 8 was listed"),
         ("/v1/prices/1/2024-08-08", 404, "No version of wanderbricks_pricing_optimizer may serve: "),
@@ -136,3 +149,31 @@ def test_without_a_view_the_product_api_says_what_to_do(registry, client):
         answer = httpx.get(f"{address}/v1/revenue")
     assert answer.status_code == 503
     assert "materialize the asset online_view" in answer.json()["message"]
+
+
+def test_no_request_made_up_from_the_documentation_is_a_server_error(client):
+    document = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
+    codes: dict[int, int] = {}
+    for found in document.get_all_operations():
+        operation = found.ok()
+        modes = [GenerationMode.POSITIVE]
+        if operation.body or operation.path.startswith("/v1/"):  # elsewhere any text is right: nothing can be wrong
+            modes.append(GenerationMode.NEGATIVE)
+        for mode in modes:
+
+            @settings(
+                max_examples=FUZZED // len(modes),
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def ask(case):
+                answer = case.call_and_validate(checks=CHECKS)
+                codes[answer.status_code] = codes.get(answer.status_code, 0) + 1
+
+            ask()
+    sys.stderr.write(f"{sum(codes.values()):,} made-up requests were answered with {codes}\n")
+    assert sum(codes.values()) > 5 * FUZZED
+    assert {200, 400, 404} <= codes.keys()
