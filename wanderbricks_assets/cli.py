@@ -230,6 +230,7 @@ def up(
     dashboard_port: Annotated[
         int, typer.Option(help="Port of the dashboard.", envvar=["WANDERBRICKS_UP_DASHBOARD_PORT", "DASHBOARD_PORT"])
     ] = 8501,
+    serve_port: Annotated[int, typer.Option(help="Port of the predictions.")] = 8000,
 ) -> None:
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
     with _sentences():
@@ -243,9 +244,29 @@ def up(
     scoreboard(settings.home)
     if code == COULD_NOT_RUN:
         raise typer.Exit(code)
-    from wanderbricks_assets.servers import serve
+    from wanderbricks_assets.servers import Ports
+    from wanderbricks_assets.servers import serve as serve_all
 
-    raise typer.Exit(serve(settings, host, port, mlflow_port, dashboard_port, console.print))
+    ports = Ports(port, mlflow_port, dashboard_port, serve_port)
+    raise typer.Exit(serve_all(settings, host, ports, console.print))
+
+
+@app.command()
+def serve(
+    home: Home = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback a token is needed.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer, each with its own models.")] = 1,
+) -> None:
+    """Answer predictions of the promoted versions over HTTP, as Databricks model serving does; see /docs.
+
+    Set WANDERBRICKS_SERVE_TOKEN to the token that requests must carry.
+    """
+    _enter_made(home)
+    from wanderbricks_assets.serving.app import run as run_service
+
+    with _sentences():
+        run_service(host, port, workers)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The servers of one machine: the UIs, Dagster's daemon, the simulated marketplace. Ctrl-C stops all of them."""
+"""The servers of one machine: the UIs, the daemon, predictions, the simulated marketplace. Ctrl-C stops all."""
 
 import os
 import signal
@@ -34,16 +34,24 @@ class Server:
         return urlsplit(self.address).port if self.address else None
 
 
-def serve(
-    settings: Settings, host: str, port: int, mlflow_port: int, dashboard_port: int, say: Callable[[str], None]
-) -> int:
+@dataclass(frozen=True)
+class Ports:
+    """Where each server that has an address listens."""
+
+    dagster: int
+    mlflow: int
+    dashboard: int
+    predictions: int
+
+
+def serve(settings: Settings, host: str, ports: Ports, say: Callable[[str], None]) -> int:
     """Start the servers, print their addresses, wait until one ends or the person stops them; returns an exit code."""
     environment = enter(settings)
     environment["WANDERBRICKS_UI_URL"] = settings.ui_url
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
-    servers = _servers(settings, host, port, mlflow_port, dashboard_port)
+    servers = _servers(settings, host, ports)
     for server in servers:
         if server.port and _is_taken(host, server.port):
             say(f"[red]Port {server.port} is taken[/red]: {server.name} cannot start; stop what listens there.")
@@ -81,28 +89,35 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _servers(settings: Settings, host: str, port: int, mlflow_port: int, dashboard_port: int) -> list[Server]:
+def _servers(settings: Settings, host: str, ports: Ports) -> list[Server]:
     python = [sys.executable, "-m"]
+    # Without a token, predictions are for this machine only.
+    its_host = host if settings.serve_token else "127.0.0.1"
     workspace = ["--workspace", str(_WORKSPACE)] if _WORKSPACE.exists() else ["-m", "wanderbricks_assets.definitions"]
     servers = [
         Server(
             "Dagster UI",
-            (*python, "dagster_webserver", "--host", host, "--port", str(port), *workspace),
-            f"http://{host}:{port}",
+            (*python, "dagster_webserver", "--host", host, "--port", str(ports.dagster), *workspace),
+            f"http://{host}:{ports.dagster}",
         ),
         Server("Daemon", (*python, "dagster._daemon", "run", *workspace)),
         Server(
             "MLflow UI",
             (
-                *python, "mlflow", "server", "--host", host, "--port", str(mlflow_port), "--workers", "1",
+                *python, "mlflow", "server", "--host", host, "--port", str(ports.mlflow), "--workers", "1",
                 "--backend-store-uri", settings.tracking_uri,
             ),
-            f"http://{host}:{mlflow_port}",
+            f"http://{host}:{ports.mlflow}",
         ),
         Server(
             "Dashboard",
-            (*python, "wanderbricks_assets.dashboard", "--host", host, "--port", str(dashboard_port)),
-            f"http://{host}:{dashboard_port}",
+            (*python, "wanderbricks_assets.dashboard", "--host", host, "--port", str(ports.dashboard)),
+            f"http://{host}:{ports.dashboard}",
+        ),
+        Server(
+            "Predictions",
+            (*python, "wanderbricks_assets.cli", "serve", "--host", its_host, "--port", str(ports.predictions)),
+            f"http://{its_host}:{ports.predictions}/docs",
         ),
     ]  # fmt: skip
     if settings.source_folder == settings.home / "source":  # our own simulated marketplace, which keeps growing

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     seed: int = Field(0, description="seed of every random choice in training")
 
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server; <home>/mlflow.db when not given")
+    serve_token: SecretStr | None = Field(
+        None, min_length=8, description="what `wanderbricks serve` asks of every request; needed beyond loopback"
+    )
 
     alert_urls: SecretStr | None = Field(
         None,
@@ -68,6 +71,10 @@ class Settings(BaseSettings):
     @property
     def lake_folder(self) -> Path:
         return self.home / "lake"
+
+    @property
+    def online_view(self) -> Path:
+        return self.home / "online" / "view.db"
 
     @property
     def dagster_home(self) -> Path:

@@ -7,6 +7,7 @@ import dagster as dg
 from wanderbricks_assets.activation.audience import Audience, audience_rules
 from wanderbricks_assets.activation.audience import marketing_audience as make_audience
 from wanderbricks_assets.activation.exports import check_exportable, export
+from wanderbricks_assets.activation.online_asset import online_view
 from wanderbricks_assets.activation.segments import customer_segments as make_segments
 from wanderbricks_assets.contracts import activation as contracts
 from wanderbricks_assets.contracts.contract import Contract
@@ -135,4 +136,5 @@ ACTIVATION_ASSETS = [
     customer_segments,
     _export_asset(contracts.MARKETING_AUDIENCE, _to_contact),
     _export_asset(contracts.CUSTOMER_SEGMENTS),
+    online_view,
 ]

@@ -27,8 +27,9 @@ def outdated_activation(instance: dg.DagsterInstance, predicted: Collection[str]
 
 
 def _made(instance: dg.DagsterInstance, name: str, day: str) -> int | None:
-    """The number of the newest materialization of a partition; later ones are greater."""
+    """The number of the newest materialization of the day, of an asset without days the newest; later ones are
+    greater."""
     made = instance.get_latest_storage_id_by_partition(
-        dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION, {day}
+        dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION, {day, None}
     )
-    return made.get(day)
+    return made.get(day, made.get(None))

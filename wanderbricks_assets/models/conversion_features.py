@@ -1,7 +1,7 @@
 """Page views as rows to learn from and to score: what was known at the moment of a view, and whether it led
 to a booking.
 
-Training and serving use the same `view_features`.
+Training and the daily batch use the same `view_features`; `conversion_online` puts the same parts together for a pair.
 """
 
 from __future__ import annotations
@@ -131,26 +131,49 @@ def view_features(views: Table, tables: Tables, start: datetime, end: datetime) 
 
     views: believed views of the users concerned, from LOOK_BACK before `start` on, for what they looked at before.
     """
-    listings, engagement = tables["property_features"], tables["engagement_features"]
-    customers = tables["user_features"]
-    oldest = start - LOOK_BACK - TIME_TO_LIVE
-    listings = listings.filter((listings.available_at >= oldest) & (listings.available_at < end))
-    engagement = engagement.filter((engagement.available_at >= oldest) & (engagement.available_at < end))
-    customers = customers.filter(customers.available_at < end).semi_join(views, "user_id")
+    known = Known(tables, views, start, end)
     frame = in_memory(views).sort_values(["viewed_at", "view_id"], ignore_index=True)
-    frame["at"] = frame["viewed_at"]
-    places = _places(listings)
-    frame = frame.join(places, on="property_id")
-    frame = frame.join(known_at(frame, listings, PROPERTY_FEATURES, LISTING, TIME_TO_LIVE))
-    visits = _Visits(tables["fact_property_engagement"], tables["fact_booking_history"], places, end)
-    frame = _search(frame.join(visits.of_listings(frame)))
+    frame = with_search(known.add_listings(frame.assign(at=frame["viewed_at"])))
     frame = frame[frame["viewed_at"] >= start].reset_index(drop=True)
-    frame = frame.join(known_at(frame, engagement, ENGAGEMENT_FEATURES, ENGAGEMENT, TIME_TO_LIVE))
-    frame = frame.join(known_at(frame, customers, USER_FEATURES, CUSTOMER).add_prefix("customer_"))
-    guests = _guests(tables["dim_user"], views, end)
-    guests = taken(guests, Past(frame, guests, ["user_id"], or_at=True).latest())
-    frame = frame.join(guests.drop(columns=["user_id", "at"]))
-    return _derived(frame.join(visits.of_users(frame, tables["page_views"], views)))
+    return derived(known.add_visits(known.add_visitors(known.add_engagement(frame))))
+
+
+class Known:
+    """What was known in [start, end), and in the LOOK_BACK before, by what it is about: the parts of `view_features`.
+
+    Each part is added to frames with `at` and property_id, or user_id; users: a table with the user_id of those
+    concerned.
+    """
+
+    def __init__(self, tables: Tables, users: Table, start: datetime, end: datetime):
+        listings, engagement = tables["property_features"], tables["engagement_features"]
+        customers, oldest = tables["user_features"], start - LOOK_BACK - TIME_TO_LIVE
+        self.listings = listings.filter((listings.available_at >= oldest) & (listings.available_at < end))
+        self.engagement = engagement.filter((engagement.available_at >= oldest) & (engagement.available_at < end))
+        self.customers = customers.filter(customers.available_at < end).semi_join(users, "user_id")
+        self.guests = _guests(tables["dim_user"], users, end)
+        self.places = _places(self.listings)
+        self.visits = _Visits(tables["fact_property_engagement"], tables["fact_booking_history"], self.places, end)
+        self.page_views, self.users = tables["page_views"], users
+
+    def add_listings(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add place and kind of the listing, LISTING, and what visits led to."""
+        frame = frame.join(self.places, on="property_id")
+        frame = frame.join(known_at(frame, self.listings, PROPERTY_FEATURES, LISTING, TIME_TO_LIVE))
+        return frame.join(self.visits.of_listings(frame))
+
+    def add_engagement(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.join(known_at(frame, self.engagement, ENGAGEMENT_FEATURES, ENGAGEMENT, TIME_TO_LIVE))
+
+    def add_visitors(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add CUSTOMER, and who the user is."""
+        frame = frame.join(known_at(frame, self.customers, USER_FEATURES, CUSTOMER).add_prefix("customer_"))
+        guests = taken(self.guests, Past(frame, self.guests, ["user_id"], or_at=True).latest())
+        return frame.join(guests.drop(columns=["user_id", "at"]))
+
+    def add_visits(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add the user's earlier visits and bookings; the frame must have `kind`, too."""
+        return frame.join(self.visits.of_users(frame, self.page_views, self.users))
 
 
 def with_label(frame: pd.DataFrame, fact_booking_history: Table, views: Table, cutoff: datetime) -> pd.DataFrame:
@@ -178,7 +201,7 @@ def is_converted(views: pd.DataFrame, bookings: pd.DataFrame) -> np.ndarray:
     return after["booked_at"].notna().to_numpy("int64")
 
 
-def _search(frame: pd.DataFrame) -> pd.DataFrame:
+def with_search(frame: pd.DataFrame) -> pd.DataFrame:
     """Add what the user looked at before each view, to the second, in the LOOK_BACK and in the same destination: the
     search that the view belongs to.
 
@@ -218,9 +241,9 @@ def _search(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _guests(dim_user: Table, views: Table, moment: datetime) -> pd.DataFrame:
-    """Who the viewing users were, one row per version, begun `at` a time before the moment."""
-    guests = dim_user.filter(dim_user.effective_from < moment).semi_join(views, "user_id")
+def _guests(dim_user: Table, users: Table, moment: datetime) -> pd.DataFrame:
+    """Who the users were, one row per version, begun `at` a time before the moment."""
+    guests = dim_user.filter(dim_user.effective_from < moment).semi_join(users, "user_id")
     guests = guests.select(
         "user_id", "is_business", at="effective_from", home_country="country", registered_at="created_at"
     )
@@ -275,21 +298,20 @@ class _Visits:
             }
         )
 
-    def of_users(self, frame: pd.DataFrame, page_views: Table, views: Table) -> pd.DataFrame:
-        """[rows] user_conversion: the user's bookings per visit; liking_of_type: the share of the user's visits that
-        went to the property's type, over the share of everybody's there; was_guest: has booked this property before."""
+    def of_users(self, frame: pd.DataFrame, page_views: Table, users: Table) -> pd.DataFrame:
+        """[rows] the user's user_bookings, user_visits, and visits_of_kind to properties of this type; was_guest: has
+        booked this property before."""
         looks = page_views.filter(page_views.timestamp < self.end)
-        looks = looks.semi_join(views.select("user_id").distinct(), "user_id")
+        looks = looks.semi_join(users.select("user_id").distinct(), "user_id")
         looks = in_memory(looks.select("user_id", "property_id", at=looks.timestamp.truncate("D")).distinct())
         looks["kind"] = looks["property_id"].map(self.places["kind"])
         rows = frame[["user_id", "property_id", "kind"]].assign(at=frame["at"].dt.normalize())
-        visits = Past(rows, looks, ["user_id"]).count()
-        of_kind = Past(rows, looks, ["user_id", "kind"]).count()
-        share, made = frame["share_of_type"].to_numpy(), self.made.assign(at=self.made["made_at"])
+        made = self.made.assign(at=self.made["made_at"])
         return pd.DataFrame(
             {
-                "user_conversion": _drawn(Past(rows, self.made, ["user_id"]).count(), visits, frame["rate"]),
-                "liking_of_type": _drawn(of_kind, visits, share, PRIOR_LOOKS) / np.maximum(share, 1e-6),
+                "user_bookings": Past(rows, self.made, ["user_id"]).count(),
+                "user_visits": Past(rows, looks, ["user_id"]).count(),
+                "visits_of_kind": Past(rows, looks, ["user_id", "kind"]).count(),
                 "was_guest": Past(frame, made, ["user_id", "property_id"]).count() > 0,
             }
         )
@@ -307,11 +329,18 @@ def _bookings(history: Table, views: Table, moment: datetime) -> pd.DataFrame:
     return frame.sort_values(["booked_at", "user_id", "property_id"], ignore_index=True)
 
 
-def _derived(frame: pd.DataFrame) -> pd.DataFrame:
-    """Reduce the joined columns to KEYS and FEATURES."""
-    viewed_at = frame["viewed_at"]
+def derived(frame: pd.DataFrame) -> pd.DataFrame:
+    """Reduce the joined columns to KEYS and FEATURES.
+
+    user_conversion: the user's bookings per visit; liking_of_type: the share of the user's visits that went to the
+    property's type, over the share of everybody's there.
+    """
+    viewed_at, share = frame["viewed_at"], frame["share_of_type"]
+    liking = _drawn(frame["visits_of_kind"], frame["user_visits"], share, PRIOR_LOOKS)
     frame = frame.assign(
         price_to_competitors=frame["base_price"] / frame["competitor_price"],
+        user_conversion=_drawn(frame["user_bookings"], frame["user_visits"], frame["rate"]),
+        liking_of_type=liking / np.maximum(share, 1e-6),
         tenure_days=(viewed_at - frame["registered_at"]).dt.total_seconds() / 86400,
         is_repeat=frame["customer_total_bookings"].fillna(0) > 0,
         is_domestic=(frame["home_country"].astype("object") == frame["country"].astype("object")).where(

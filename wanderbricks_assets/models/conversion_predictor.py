@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -146,12 +147,14 @@ class ConversionPredictor(Model):
         from the base to the probability.
         """
         parts = self.chosen.slope * self.chosen.classifier.contributions(x)
-        factors = pd.DataFrame(parts[:, :-1], columns=self.columns)
-        factors = factors.T.groupby([_factor(name) for name in self.columns], sort=False).sum().T
-        base, total = parts[:, -1] + self.chosen.intercept, factors.sum(axis=1).to_numpy()
+        of_factor: dict[str, list[int]] = {}
+        for at, name in enumerate(self.columns):
+            of_factor.setdefault(_factor(name), []).append(at)
+        factors = np.column_stack([parts[:, at].sum(axis=1) for at in of_factor.values()])
+        base, total = parts[:, -1] + self.chosen.intercept, factors.sum(axis=1)
         start, end = sigmoid(base), sigmoid(base + total)
         slope = np.divide(end - start, total, out=start * (1 - start), where=np.abs(total) > 1e-9)
-        return factors.mul(slope, axis=0).assign(base=start)
+        return pd.DataFrame(np.column_stack([factors * slope[:, None], start]), columns=[*of_factor, "base"])
 
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
@@ -231,9 +234,11 @@ class ConversionPredictor(Model):
 
     def matrix(self, frame: pd.DataFrame) -> np.ndarray:
         """[rows, columns] of float64: numbers, flags, and one column per level of each category."""
-        numbers = frame[[*NUMBERS, *FLAGS]].copy()
-        numbers[RATIOS] = np.log(numbers[RATIOS].clip(lower=1e-6))
-        numbers[COUNTS] = np.log1p(numbers[COUNTS].clip(lower=0))
+        numbers = frame[[*NUMBERS, *FLAGS]].to_numpy("float64", copy=True)
+        names = list(NUMBERS)
+        ratios, counts = ([names.index(name) for name in some] for some in (RATIOS, COUNTS))
+        numbers[:, ratios] = np.log(np.maximum(numbers[:, ratios], 1e-6))
+        numbers[:, counts] = np.log1p(np.maximum(numbers[:, counts], 0))
         level = {name: pd.Index(known).get_indexer(frame[name]) for name, known in self.levels.items()}
         # The last level stands for all that are not known: -1 is its place, too.
         return np.column_stack([numbers, *(np.eye(len(self.levels[name]))[at] for name, at in level.items())])
@@ -259,26 +264,27 @@ class ConversionPredictor(Model):
         self, inputs: pd.DataFrame, impacts: pd.DataFrame, count: int = 3
     ) -> list[list[dict[str, object]]]:
         impacts = impacts.drop(columns="base")
-        names = pd.DataFrame({factor: self._spoken(factor, inputs) for factor in impacts.columns}, index=inputs.index)
-        most = np.argsort(-impacts.abs().to_numpy(), axis=1, kind="stable")[:, :count]
-        factors = np.take_along_axis(names.to_numpy(), most, axis=1)
-        values = np.take_along_axis(impacts.to_numpy(), most, axis=1)
+        names = np.column_stack([self._spoken(factor, inputs).astype(object) for factor in impacts.columns])
+        impact = impacts.to_numpy()
+        most = np.argsort(-np.abs(impact), axis=1, kind="stable")[:, :count]
+        factors, values = np.take_along_axis(names, most, axis=1), np.take_along_axis(impact, most, axis=1)
         return [
             [{"factor": factor, "impact": float(value)} for factor, value in zip(*row, strict=True)]
             for row in zip(factors, values, strict=True)
         ]
 
-    def _spoken(self, factor: str, inputs: pd.DataFrame) -> pd.Series | np.ndarray:
+    def _spoken(self, factor: str, inputs: pd.DataFrame) -> np.ndarray:
         """[rows] the plain name of a factor: low_price, repeat_customer, mobile_device."""
         if factor in FLAGS:
-            return np.where(inputs[factor] > 0, *FLAGS[factor])
+            return np.where(inputs[factor].to_numpy() > 0, *FLAGS[factor])
         if factor in CATEGORIES:
-            return inputs[factor].str.lower().str.replace(r"\W+", "_", regex=True) + f"_{CATEGORIES[factor]}"
+            values = inputs[factor].to_numpy()
+            plain = {value: re.sub(r"\W+", "_", f"{value}_{CATEGORIES[factor]}".lower()) for value in set(values)}
+            return np.array([plain[value] for value in values], dtype=object)
         leading = next(name for name in NUMBERS if NUMBERS[name] == factor)
-        value = inputs[leading]
-        return np.select(
-            [value.isna(), value > self.medians[leading]], [f"no_{factor}", f"high_{factor}"], f"low_{factor}"
-        )
+        value = inputs[leading].to_numpy("float64")
+        high = np.where(value > self.medians[leading], f"high_{factor}", f"low_{factor}")
+        return np.where(np.isnan(value), f"no_{factor}", high)
 
 
 def _sampled(tables: Tables, start: datetime, end: datetime, below: float) -> Table:

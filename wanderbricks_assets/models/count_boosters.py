@@ -68,7 +68,7 @@ class LightGBM:
         return cls(lightgbm.train({**cls.params, "seed": seed, "monotone_constraints": constraints}, data, cls.rounds))
 
     def mean(self, x: pd.DataFrame) -> np.ndarray:
-        return self.booster.predict(x, num_threads=1)
+        return self.booster.predict(x.to_numpy("float64"), num_threads=1)
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(folder / "booster.txt")
@@ -113,9 +113,9 @@ class XGBoost:
     def mean(self, x: pd.DataFrame) -> np.ndarray:
         import xgboost
 
-        return self.booster.predict(xgboost.DMatrix(x, feature_types=self.booster.feature_types, nthread=1)).astype(
-            float
-        )
+        names, types = self.booster.feature_names, self.booster.feature_types
+        data = xgboost.DMatrix(x[names].to_numpy("float64"), feature_names=names, feature_types=types, nthread=1)
+        return self.booster.predict(data).astype(float)
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(folder / "booster.ubj")

@@ -217,11 +217,8 @@ class DemandPredictor(Model):
 
     def matrix(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Numbers for the trees; a category never seen in training is missing."""
-        codes = {
-            name: pd.Series(pd.Categorical(rows[name], categories=values).codes, rows.index).astype(float)
-            for name, values in self.categories.items()
-        }
-        codes = {name: code.where(code >= 0) for name, code in codes.items()}
+        codes = {name: pd.Index(values).get_indexer(rows[name]) for name, values in self.categories.items()}
+        codes = {name: np.where(code >= 0, code, np.nan) for name, code in codes.items()}
         # Made here, so that a row asked about with another price is compared by that price.
         return rows.assign(**codes, price_to_usual=rows["base_price"] / rows["usual_price"])[FEATURES]
 

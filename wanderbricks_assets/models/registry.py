@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.pyfunc import PyFuncModel
 
 CUTOFF, REFUSAL, DAGSTER_RUN, RELEASE, PROMOTED = "cutoff", "refusal", "dagster_run_id", "release", "promoted"
 CHALLENGER = "Challenger"
@@ -66,11 +67,13 @@ class Registered:
 
 @dataclass(frozen=True)
 class Champion:
-    """A version that may serve, and the moment up to which it has seen the world."""
+    """A version that may serve, the moment up to which it has seen the world, and the version as MLflow describes it,
+    with signature and input example."""
 
     version: str
     cutoff: datetime
     model: Model
+    pyfunc: PyFuncModel
 
 
 class RegistryAway(Exception):
@@ -272,7 +275,8 @@ class ModelRegistry(dg.ConfigurableResource):
         if version is None:
             return None
         tags = self._client.get_model_version(target.registered_name, version).tags
-        return Champion(version, datetime.fromisoformat(tags[CUTOFF]), self._load(target, version))
+        pyfunc = self._mlflow.pyfunc.load_model(f"models:/{target.registered_name}/{version}")
+        return Champion(version, datetime.fromisoformat(tags[CUTOFF]), pyfunc.unwrap_python_model().model, pyfunc)
 
     def serving_version(self, target: Target, moment: datetime | None = None) -> str | None:
         """The version under the alias of the target's stage.
@@ -335,10 +339,6 @@ class ModelRegistry(dg.ConfigurableResource):
                 warnings.simplefilter("ignore", FutureWarning)  # that they are deprecated is known
                 self._client.transition_model_version_stage(name, version, target.stage, archive_existing_versions=True)
         self._client.set_registered_model_alias(name, target.stage, version)
-
-    def _load(self, target: Target, version: str) -> Model:
-        served = self._mlflow.pyfunc.load_model(f"models:/{target.registered_name}/{version}")
-        return served.unwrap_python_model().model
 
     def _create_version(self, target: Target, run: Run) -> str:
         from mlflow.exceptions import MlflowException

@@ -95,10 +95,8 @@ class RevenueForecaster(Model):
         yhat = self._expected(self.booster, inputs)
         factor = np.exp(self.spread[_band(inputs["horizon_days"])] / np.sqrt(yhat))
         interval = {"yhat": yhat, "yhat_lower": yhat / factor, "yhat_upper": yhat * factor}
-        parts = self.explain(inputs)
-        return parts[["ds"]].assign(
-            horizon_days=inputs["horizon_days"].to_numpy("int64"), **interval, **parts.drop(columns="ds")
-        )
+        days = {"ds": inputs["ds"].to_numpy(), "horizon_days": inputs["horizon_days"].to_numpy("int64")}
+        return pd.DataFrame(days | interval | self._parts(inputs, yhat))
 
     def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """ds, and the parts that `yhat` is the sum of: trend, season, holiday, on_the_books, pick_up.
@@ -108,11 +106,14 @@ class RevenueForecaster(Model):
         pick_up: the rest, by which the forecast exceeds (or, below 0, falls short of) that, as bookings come faster or
         slower, or are cancelled.
         """
-        usual = inputs[PROPHET].mul(inputs["to_come"], axis=0).fillna(0.0).reset_index(drop=True)
+        parts = self._parts(inputs, self._expected(self.booster, inputs))
+        return pd.DataFrame({"ds": inputs["ds"].to_numpy()} | parts)
+
+    def _parts(self, inputs: pd.DataFrame, yhat: np.ndarray) -> dict[str, np.ndarray]:
+        usual = np.nan_to_num(inputs[PROPHET].to_numpy() * inputs["to_come"].to_numpy()[:, None])
         booked = inputs["on_the_books"].to_numpy()
-        rest = self._expected(self.booster, inputs) - booked - usual.sum(axis=1)
-        usual.insert(0, "ds", inputs["ds"].to_numpy())
-        return usual.assign(on_the_books=booked, pick_up=rest)
+        rest = {"on_the_books": booked, "pick_up": yhat - booked - usual.sum(axis=1)}
+        return dict(zip(PROPHET, usual.T, strict=True)) | rest
 
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
@@ -210,7 +211,10 @@ class RevenueForecaster(Model):
     def _expected(self, booster, rows: pd.DataFrame) -> np.ndarray:
         import xgboost
 
-        correction = booster.predict(xgboost.DMatrix(rows[booster.feature_names], nthread=1)).astype(float)
+        # Of a frame XGBoost looks at every column, which for one row takes longer than the prediction.
+        names = booster.feature_names
+        data = xgboost.DMatrix(rows[names].to_numpy("float64"), feature_names=names, nthread=1)
+        correction = booster.predict(data).astype(float)
         return rows["pickup_forecast"].to_numpy() * np.exp(correction)
 
     def _conformal_spread(self, training: pd.DataFrame, boosters: dict[pd.Timestamp, object]) -> np.ndarray:
