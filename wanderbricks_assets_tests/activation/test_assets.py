@@ -30,7 +30,8 @@ READ = [
     *(dg.AssetSpec(name, partitions_def=DAILY) for name in ("property_features", "fact_booking_history")),
     dg.AssetSpec("dim_user"),
 ]
-NAMES = tuple(asset.key.to_user_string() for asset in ACTIVATION_ASSETS)
+ASSETS = [asset for asset in ACTIVATION_ASSETS if asset.key.to_user_string() != "online_view"]
+NAMES = tuple(asset.key.to_user_string() for asset in ASSETS)
 
 
 class Installation:
@@ -44,7 +45,7 @@ class Installation:
 
     def materialize(self, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
         return dg.materialize(
-            [*READ, *ACTIVATION_ASSETS],
+            [*READ, *ASSETS],
             selection=list(NAMES),
             instance=self.instance,
             resources={
