@@ -259,7 +259,8 @@ def _in_hours(time: ibis.Value, hours: Iterable[datetime | None]) -> ibis.ir.Boo
 
 def _ranges(keys: Iterable[str], every: list[str]) -> list[tuple[str, str]]:
     """The keys as ranges of neighbours: as few as they are, and at most MOST_RUNS."""
-    places = sorted(every.index(key) for key in keys)
+    wanted = set(keys)
+    places = [place for place, key in enumerate(every) if key in wanted]
     ranges: list[list[int]] = []
     for place in places:
         if ranges and place == ranges[-1][1] + 1:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wanderbricks_assets.automation import journal
-from wanderbricks_assets.automation.catch_up import catch_up
+from wanderbricks_assets.automation.asking import Asking
 from wanderbricks_assets.automation.late_data import MOST_RUNS, LateData, _ranges
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.resources.lake import Lake
@@ -35,6 +35,8 @@ CANCELLED = update(5002, 5001, "2024-01-04 12:30", status="cancelled") | {
     name: BOOKED[name] for name in ("check_in", "check_out")
 }
 HOURS = Window(at("2024-01-01 00:00"), at("2024-01-07 01:00"))
+TABLES = random_marketplace(seed=3)
+TABLES["bookings"] = pa.concat_tables([TABLES["bookings"], arrow_of(SOURCE["bookings"], [BOOKED])])
 UP_TO_NOW = ("2024-01-04", "2024-01-06")
 
 
@@ -50,12 +52,14 @@ def late(clock: Clockwork, table: str, *rows: dict) -> None:
 def made(tmp_path_factory) -> Path:
     """A home that was materialized up to 2024-01-07 01:00, and predicted the last whole day."""
     folder = tmp_path_factory.mktemp("made")
-    tables = random_marketplace(seed=3)
-    tables["bookings"] = pa.concat_tables([tables["bookings"], arrow_of(SOURCE["bookings"], [BOOKED])])
-    deliver(folder / "source", tables, None, day("2024-01-06"))
+    deliver(folder / "source", TABLES, None, day("2024-01-06"))
     with clockwork(folder) as clock:
-        outcome = catch_up(clock.defs, clock.instance, at("2024-01-07 01:00"), show=lambda step: None)
-        assert not outcome.broken
+        clock.journal.observe(clock.source)  # as a catch-up does before it reads
+        planner, moment = clock.planner(), at("2024-01-07 01:00")
+        asking = Asking(planner, moment)
+        clock.execute(
+            asking.request(plan) for plan in (*planner.gold_and_features(moment), *planner.engagement(moment))
+        )
         clock.materialized(["revenue_forecast"], "2024-01-06")
     return folder
 
@@ -67,14 +71,14 @@ def clock(made: Path, tmp_path: Path) -> Iterator[Clockwork]:
         yield copied
 
 
-def followed(clock: Clockwork) -> list[set[tuple]]:
+def followed(clock: Clockwork, now: str = NOW) -> list[set[tuple]]:
     """What the sensor asks for, stage by stage, until it asks for no more; every run is executed."""
     stages = []
     for _ in range(12):
-        found = clock.look("source_sensor", NOW)
+        found = clock.look("source_sensor", now)
         if found.run_requests:
             stages.append({(assets, first, last) for _, assets, first, last in asked(found)})
-            clock.execute(found)
+            clock.execute(found.run_requests)
         elif "Nothing has changed" in (found.skip_message or ""):
             return stages
     raise AssertionError("the sensor finds no end")
@@ -112,6 +116,20 @@ def found_late(clock: Clockwork) -> set[tuple]:
     before, newer = clock.journal.read(clock.journal.names()[0]), clock.journal.observe(clock.source)
     found = LateData(clock.planner(), newer.changes_since(before), newer.at, at(NOW))
     return {(planned.assets, planned.first, planned.last) for stage in found.stages() for planned in stage}
+
+
+def test_what_the_schedules_ask_for_gives_the_rows_of_one_computation(clock: Clockwork, tmp_path: Path):
+    deliver(Path(clock.source.folder), TABLES, day("2024-01-07"), day("2024-01-07"))
+    clock.execute(clock.tick("engagement_schedule", "2024-01-08 00:05").run_requests)
+    clock.execute(clock.tick("gold_and_features_schedule", "2024-01-08 00:20").run_requests)
+    details = clock.tick("gold_and_features_schedule", "2024-01-08 00:25")
+    assert [assets for _, assets, _, _ in asked(details)] == [{"fact_booking_detail"}]
+    clock.execute(details.run_requests)
+    followed(clock, "2024-01-08 00:30")  # the first hour of the day had been computed before its events came
+    at_once, hours = Lake(folder=str(tmp_path / "anew")), Window(HOURS.start, at("2024-01-08 00:00"))
+    compute_all(at_once, clock.source, Window.of_days(day("2024-01-01"), day("2024-01-07"), opens=True), hours)
+    for name in (*DAILY, "engagement_features"):
+        assert_same(rows_of(clock.lake, name), rows_of(at_once, name))
 
 
 def test_a_status_told_after_the_stay_began_does_not_touch_the_stay(clock: Clockwork):
