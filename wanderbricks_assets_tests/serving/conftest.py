@@ -86,7 +86,8 @@ EVALUATION = Evaluation(
 def register(registry: ModelRegistry, model: Model, inputs: pd.DataFrame, promote: bool = True) -> str:
     target = model.target()
     with registry.training_run(target, CUTOFF, "run") as run:
-        version = registry.register(run, model, pd.DataFrame({"x": [1.0]}), inputs, EVALUATION, "card")
+        registry.log(run, model, pd.DataFrame({"x": [1.0]}), inputs, EVALUATION, "card")
+    version = registry.register(target, run.info.run_id)
     if promote:
         registry.promote(target, version)
     return version
