@@ -130,7 +130,9 @@ def test_models_say_what_serves_since_when_and_why_the_newest_does_not(trained_h
     assert "**Version 1 serves**, predicts since 26 Feb 2024, trained on what was known before 15 Jan 2024" in said(app)
     assert "mape 0.3 [0.29, 0.31], target < 0.15" in said(app)
     assert "**Nothing serves:**" in said(app)
-    assert charts(app) == 1
+    assert "**Customer value**, mean error" in said(app)
+    assert "Not computed yet: too few days" in said(app)
+    assert charts(app) == 2  # of the version against its target, and of what was realized
     assert app.dataframe[0].value["promoted"].tolist() == [False, True]
 
 
