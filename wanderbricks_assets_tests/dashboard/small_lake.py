@@ -115,6 +115,33 @@ DESTINATIONS = (
 )
 
 
+def contact(user_id: int, property_id: int, probability: float, expected_value: float, **changes) -> dict:
+    """A row of marketing_audience."""
+    row = {
+        "prediction_date": day(-1),
+        "user_id": user_id,
+        "property_id": property_id,
+        "rank": 1,
+        "conversion_probability": probability,
+        "expected_value": expected_value,
+        "reasons": "low price",
+        "segment": "High Value",
+        "channel": "email",
+        "message": "reminder",
+        "is_holdout": False,
+        "conversion_version": "1",
+        "ltv_version": "1",
+    }
+    return row | changes
+
+
+def realized(of: date, value: float | None = 0.1, model: str = "revenue_forecaster") -> dict:
+    """A row of realized_accuracy."""
+    reason = None if value is not None else "too few days"
+    row = {"day": of, "model": model, "metric": "realized_mape", "value": value, "reason": reason, "units": 30}
+    return row if value is None else row | {"lower": value / 2, "upper": value * 2, "at_training": 0.09, "bound": 0.15}
+
+
 def write(lake: Lake, name: str, *rows: dict) -> None:
     """Replace all of a table."""
     contract = LAKE[name]
@@ -135,5 +162,12 @@ def fill(lake: Lake) -> None:
     write(lake, "price_recommendations", *nights)
     likes = ("low price", 0.04), ("mobile device", -0.01)
     write(lake, "conversion_scores", score(7, 1, 0.2, *likes), score(8, 2, 0.1, *likes))
+    write(
+        lake,
+        "realized_accuracy",
+        *(realized(day(-ago)) for ago in range(1, 9)),
+        realized(day(-1), None, "customer_ltv"),
+    )
+    write(lake, "marketing_audience", contact(7, 1, 0.2, 60.0), contact(8, 2, 0.1, 30.0, is_holdout=True))
     low = value(9, 1.0, "Low Value", "High")
     write(lake, "customer_value", value(7, 900.0), value(8, 90.0, "Medium Value", "Medium", "Offer voucher"), low)

@@ -118,11 +118,11 @@ def test_customers_are_filtered(filled_home: Path):
     assert "No customer fits all three choices" in said(app)
 
 
-def test_marketing_names_the_likeliest_and_why(filled_home: Path):
+def test_marketing_names_whom_to_contact_and_why(filled_home: Path):
     app = opened("marketing")
     assert numbers(app)["Mean probability"] == "15.0%"
-    assert app.dataframe[0].value["user_id"].tolist() == [7, 8]
-    assert app.dataframe[0].value["why"].iloc[0].startswith("low price +4.0%")
+    assert app.dataframe[0].value["user_id"].tolist() == [7]
+    assert "Visitors to contact: 1, chosen by the audience rules; 1 more are held out" in said(app)
 
 
 def test_models_say_what_serves_since_when_and_why_the_newest_does_not(trained_home: Path):
@@ -130,7 +130,9 @@ def test_models_say_what_serves_since_when_and_why_the_newest_does_not(trained_h
     assert "**Version 1 serves**, predicts since 26 Feb 2024, trained on what was known before 15 Jan 2024" in said(app)
     assert "mape 0.3 [0.29, 0.31], target < 0.15" in said(app)
     assert "**Nothing serves:**" in said(app)
-    assert charts(app) == 1
+    assert "**Customer value**, mean error" in said(app)
+    assert "Not computed yet: too few days" in said(app)
+    assert charts(app) == 2  # of the version against its target, and of what was realized
     assert app.dataframe[0].value["promoted"].tolist() == [False, True]
 
 

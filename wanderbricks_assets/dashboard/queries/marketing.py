@@ -1,11 +1,10 @@
-"""Who viewed what and how likely they are to book it, with the factors that speak for and against."""
+"""How likely visitors are to book what they viewed, what moves them, and whom to contact."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 
 from wanderbricks_assets.dashboard.queries.newest import newest, newest_day
-from wanderbricks_assets.dashboard.words import percent
 from wanderbricks_assets.lazy import Table, ibis, pd
 
 
@@ -31,22 +30,20 @@ def factors(conversion_scores: Table) -> pd.DataFrame:
     return found.order_by(ibis.desc("visitors"), "factor").to_pandas()
 
 
-def audience(conversion_scores: Table, dim_property: Table, dim_destination: Table, limit: int) -> pd.DataFrame:
-    """[<= limit] user_id, property_id, title, destination, probability, lower, upper (90%), why; the likeliest first.
+def audience(marketing_audience: Table) -> pd.DataFrame:
+    """[pairs of user and property to contact] user_id, property_id, destination, probability, lower, upper (90%),
+    expected_value, reasons, segment, churn_risk, channel, message; the greatest expected value first.
 
-    why: the factors in words, each with its points of probability.
+    Without the holdout, who must not be contacted: what a message does is measured against them.
     """
-    listed = dim_property.filter(dim_property.is_current).select("property_id", "title", "destination_id")
-    rows = newest(conversion_scores).left_join(listed, "property_id").drop("property_id_right")
-    places = dim_destination.select("destination_id", "destination")
-    rows = rows.left_join(places, "destination_id").drop("destination_id_right")
-    rows = rows.mutate(
-        probability=rows.conversion_probability, lower=rows.confidence_interval[0], upper=rows.confidence_interval[1]
-    )
-    columns = ["user_id", "property_id", "title", "destination", "probability", "lower", "upper", "top_factors"]
-    found = rows.order_by(ibis.desc("probability"), "user_id", "property_id").limit(limit).select(columns).to_pandas()
-    found["why"] = [
-        ", ".join(f"{factor['factor']} {percent(factor['impact'], sign=True, digits=1)}" for factor in three)
-        for three in found.pop("top_factors")
-    ]
-    return found
+    rows = newest(marketing_audience)
+    rows = rows.filter(~rows.is_holdout).order_by(ibis.desc("expected_value"), "user_id", "property_id")
+    named = {"probability": "conversion_probability", "lower": "probability_lower", "upper": "probability_upper"}
+    rest = ("expected_value", "reasons", "segment", "churn_risk", "channel", "message")
+    return rows.select("user_id", "property_id", "destination", *rest, **named).to_pandas()
+
+
+def held_out(marketing_audience: Table) -> int:
+    """Users of the newest audience who are not to be contacted."""
+    rows = newest(marketing_audience)
+    return rows.user_id.nunique(where=rows.is_holdout).to_pyarrow().as_py()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wanderbricks_assets.activation.decisions import standing
 from wanderbricks_assets.dashboard.queries.newest import newest
 from wanderbricks_assets.lazy import Table, np, pd
 
@@ -9,11 +10,13 @@ BIN = 0.05  # of a histogram of price changes
 _NAMES = ["property_id", "title", "destination", "property_type", "kind", "reason"]
 
 
-def nights(price_recommendations: Table, dim_property: Table, dim_destination: Table) -> pd.DataFrame:
+def nights(
+    price_recommendations: Table, dim_property: Table, dim_destination: Table, price_decisions: Table
+) -> pd.DataFrame:
     """The newest recommendations, a row per listing and night, with where and what the listing is.
 
     change: of the price, a fraction. expected_gain: expected revenue at the recommended price less that at the current
-    one. kind: the reason without its figures, so that it can be filtered by.
+    one. kind: the reason without its figures, so that it can be filtered by. decision: the host's, where there is one.
     """
     listed = dim_property.filter(dim_property.is_current)
     listed = listed.select("property_id", "title", "property_type", "destination_id")
@@ -21,6 +24,9 @@ def nights(price_recommendations: Table, dim_property: Table, dim_destination: T
     rows = newest(price_recommendations)
     rows = rows.left_join(listed, "property_id").drop("property_id_right")
     rows = rows.left_join(places, "destination_id").drop("destination_id_right")
+    key = ["property_id", "target_date", "prediction_date"]
+    rows = rows.left_join(standing(price_decisions).select(*key, "decision"), key)
+    rows = rows.drop([f"{name}_right" for name in key])
     rows = rows.mutate(
         change=rows.recommended_price / rows.current_price.nullif(0) - 1,
         expected_gain=rows.expected_revenue - rows.current_expected_revenue,
@@ -28,7 +34,7 @@ def nights(price_recommendations: Table, dim_property: Table, dim_destination: T
     )
     columns = [
         *("target_date", "current_price", "recommended_price", "change"),
-        *("expected_demand", "expected_revenue", "current_expected_revenue", "expected_gain", "made_at"),
+        *("expected_demand", "expected_revenue", "current_expected_revenue", "expected_gain", "decision", "made_at"),
     ]
     found = rows.select(*_NAMES, *columns).order_by("property_id", "target_date").to_pandas()
     # Few names for many rows: a tenth of the memory, and of the time to take them out of the cache.

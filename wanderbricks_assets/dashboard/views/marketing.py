@@ -1,5 +1,7 @@
 """Whom to address about which listing, and why."""
 
+from datetime import date
+
 import streamlit as st
 
 from wanderbricks_assets.dashboard import charts, parts
@@ -8,7 +10,7 @@ from wanderbricks_assets.dashboard.queries import marketing
 from wanderbricks_assets.dashboard.words import number, percent
 
 CUSTOMERS = ":material/group:"
-LISTED = 500  # of the likeliest
+LISTED = 500  # pairs in the table; the download has all
 
 
 def numbers() -> None:
@@ -36,22 +38,41 @@ def page() -> None:
         charts.bars(drawn, "factor", "visitors", tooltip, charts.BOOKED),
         "Factors by how many visitors they move",
     )
-    found = ask(marketing.audience, LISTED)
+    audience(made_at)
+
+
+def audience(made_at: date) -> None:
     st.subheader("Audience")
-    st.caption(f"The {len(found):,} likeliest pairs of visitor and listing. Visitors are ids; no names, no addresses.")
+    found, held_out = ask(marketing.audience), ask(marketing.held_out)
+    if found.empty:
+        st.info("The audience rules choose nobody of those who were scored.", icon=":material/info:")
+        return
+    st.caption(
+        f"Visitors to contact: {found['user_id'].nunique():,}, chosen by the audience rules; "
+        f"{held_out:,} more are held out, to measure against. They are ids: no names, no addresses. "
+        f"The {min(LISTED, len(found)):,} pairs of greatest expected value are shown, the download has all."
+    )
     st.dataframe(
-        found,
+        found.head(LISTED),
         hide_index=True,
         height=380,
+        column_order=[
+            *("user_id", "property_id", "destination", "probability", "expected_value", "reasons"),
+            *("segment", "churn_risk", "channel", "message", "lower", "upper"),
+        ],
         column_config={
             "user_id": st.column_config.NumberColumn("Visitor", format="%d"),
             "property_id": st.column_config.NumberColumn("Listing", format="%d"),
-            "title": "Title",
             "destination": "Destination",
             "probability": st.column_config.NumberColumn("Will book", format="percent"),
+            "expected_value": st.column_config.NumberColumn("Expected value", format="%.0f"),
+            "reasons": st.column_config.TextColumn("Why", width="medium"),
+            "segment": "Segment",
+            "churn_risk": "Churn risk",
+            "channel": "Channel",
+            "message": "Message",
             "lower": st.column_config.NumberColumn("90% from", format="percent"),
             "upper": st.column_config.NumberColumn("to", format="percent"),
-            "why": st.column_config.TextColumn("Why, in points of probability", width="large"),
         },
     )
     st.download_button(

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.dashboard import charts, parts, place
 from wanderbricks_assets.dashboard.place import ask
 from wanderbricks_assets.dashboard.queries import models
@@ -13,7 +12,6 @@ from wanderbricks_assets.scoreboard import Row, scoreboard_rows
 from wanderbricks_assets.targets import TARGETS
 
 FRESH = 60  # seconds that an answer of the registry is kept; it has no version that could be asked for
-REALIZED = "realized_accuracy"
 TABLE_OF = {model: contract.name for contract, model in PREDICTED_BY.items()}
 GATE = "A version may serve when the cautious end of its 90% interval keeps to the target, out of time."
 
@@ -112,8 +110,7 @@ def page() -> None:
         return
     for row, service in scoreboard(place.registry().tracking_uri):
         card(row, service)
-    if REALIZED in LAKE:
-        realized()
+    realized()
 
 
 page()

@@ -73,10 +73,23 @@ def table(rows: pd.DataFrame) -> int | None:
 def one_listing(rows: pd.DataFrame, property_id: int) -> None:
     nights = rows[rows["property_id"] == property_id]
     st.subheader(f"{nights['title'].iloc[0]}, listing {property_id}")
-    st.caption("By night. Line: the current price; points: the recommended one.")
+    st.caption(
+        "By night. Line: the current price; points: the recommended one. The host accepts or rejects by "
+        f"`wanderbricks prices accept --property {property_id} --date DAY` (or `reject`)."
+    )
     charts.show(charts.price_nights(nights), "Current and recommended price by night")
     st.dataframe(
-        nights[["target_date", "current_price", "recommended_price", "expected_demand", "expected_gain", "reason"]],
+        nights[
+            [
+                "target_date",
+                "current_price",
+                "recommended_price",
+                "expected_demand",
+                "expected_gain",
+                "reason",
+                "decision",
+            ]
+        ],
         hide_index=True,
         column_config={
             "target_date": st.column_config.DateColumn("Night", format="ddd D MMM"),
@@ -85,6 +98,7 @@ def one_listing(rows: pd.DataFrame, property_id: int) -> None:
             "expected_demand": st.column_config.NumberColumn("Expected bookings", format="%.3f"),
             "expected_gain": st.column_config.NumberColumn("Expected gain", format="%.2f"),
             "reason": "Reason",
+            "decision": "Host's decision",
         },
     )
 

@@ -2,7 +2,7 @@ import pytest
 
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.dashboard.queries import marketing
-from wanderbricks_assets_tests.dashboard.small_lake import DESTINATIONS, LAST_WEEK, TODAY, listing, made, score
+from wanderbricks_assets_tests.dashboard.small_lake import LAST_WEEK, TODAY, contact, made, score
 from wanderbricks_assets_tests.marketplace import table_of
 
 CHEAP, PHONE = ("low price", 0.04), ("mobile device", -0.02)
@@ -13,15 +13,14 @@ def table(*rows: dict):
     return table_of(LAKE["conversion_scores"], *rows)
 
 
-def test_the_audience_is_the_likeliest_first_with_its_factors_in_words():
-    listings = table_of(LAKE["dim_property"], listing(1), listing(2, 2))
-    places = table_of(LAKE["dim_destination"], *DESTINATIONS)
-    found = marketing.audience(table(*SCORES), listings, places, 10)
+def test_the_audience_is_those_to_contact_and_not_the_holdout():
+    rows = contact(7, 1, 0.1, 90.0), contact(8, 2, 0.2, 95.0), contact(9, 1, 0.3, 99.0, is_holdout=True)
+    chosen = table_of(LAKE["marketing_audience"], *rows)
+    found = marketing.audience(chosen)
     assert found["user_id"].tolist() == [8, 7]
-    assert found["destination"].tolist() == ["Kyoto", "Lisbon"]
-    assert found["why"].tolist() == ["low price +4.0%", "low price +4.0%, mobile device \N{MINUS SIGN}2.0%"]
-    assert found["upper"].tolist() == pytest.approx([0.4, 0.21])
-    assert len(marketing.audience(table(*SCORES), listings, places, 1)) == 1
+    assert found["probability"].tolist() == [0.2, 0.1]
+    assert found["reasons"].tolist() == ["low price", "low price"]
+    assert marketing.held_out(chosen) == 1
 
 
 def test_factors_count_the_visitors_that_they_move():

@@ -1,5 +1,3 @@
-from wanderbricks_assets.contracts.contract import Column as C
-from wanderbricks_assets.contracts.contract import table
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.dashboard import place
 from wanderbricks_assets.dashboard.queries import models
@@ -38,9 +36,6 @@ def test_a_model_with_a_serving_version_predicts_with_the_next_run(trained_home)
 
 
 def test_realized_accuracy_comes_by_day():
-    numbers = [C(name, "float64") for name in ("value", "lower", "upper", "at_training", "bound")]
-    strings = [C(name, "string") for name in ("model", "metric", "reason")]
-    contract = table("realized_accuracy", "", C("day", "date"), *strings, *numbers, key="day", time_column="day")
     rows = [{"day": day(-offset), "model": "demand_predictor", "metric": "rmse", "value": 1.0} for offset in (1, 3, 2)]
-    found = models.realized(table_of(contract, *rows))
+    found = models.realized(table_of(LAKE["realized_accuracy"], *rows))
     assert found["day"].dt.date.tolist() == [day(-3), day(-2), day(-1)]

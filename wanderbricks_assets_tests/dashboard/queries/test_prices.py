@@ -6,13 +6,15 @@ import pytest
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.dashboard.queries import prices
 from wanderbricks_assets_tests.dashboard.small_lake import DESTINATIONS, LAST_WEEK, day, listing, made, price
-from wanderbricks_assets_tests.marketplace import table_of
+from wanderbricks_assets_tests.marketplace import at, table_of
 
 
-def nights(*rows: dict) -> pd.DataFrame:
+def nights(*rows: dict, decided: tuple[dict, ...] = ()) -> pd.DataFrame:
     listings = table_of(LAKE["dim_property"], listing(1), listing(2, 2))
     places = table_of(LAKE["dim_destination"], *DESTINATIONS)
-    return prices.nights(table_of(LAKE["price_recommendations"], *rows), listings, places)
+    return prices.nights(
+        table_of(LAKE["price_recommendations"], *rows), listings, places, table_of(LAKE["price_decisions"], *decided)
+    )
 
 
 def test_a_night_says_where_it_is_what_changes_and_what_that_brings():
@@ -20,6 +22,15 @@ def test_a_night_says_where_it_is_what_changes_and_what_that_brings():
     assert found["destination"].tolist() == ["Lisbon", "Kyoto"]
     assert found["change"].tolist() == pytest.approx([-0.1, 0.0])
     assert found["expected_gain"].tolist() == [10.0, 0.0]
+
+
+def test_a_night_bears_the_last_decision_of_its_host_on_this_very_recommendation():
+    of = {"property_id": 1, "target_date": day(0), "prediction_date": day(-1)}
+    accepted = of | {"decision_id": "a", "decision": "accept", "decided_at": at("2024-03-04 09:00")}
+    rejected = of | {"decision_id": "b", "decision": "reject", "decided_at": at("2024-03-04 10:00")}
+    earlier = accepted | {"decision_id": "c", "target_date": day(1), "prediction_date": day(-8)}
+    found = nights(price(1), price(1, day(1)), decided=(rejected, accepted, earlier))
+    assert found["decision"].tolist() == ["reject", None]
 
 
 def test_reasons_that_differ_in_figures_only_are_one_kind():
