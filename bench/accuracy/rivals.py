@@ -15,8 +15,8 @@ from wanderbricks_assets.models.conversion_predictor import CLASSIFIERS, Convers
 from wanderbricks_assets.models.demand_features import CATEGORIES
 from wanderbricks_assets.models.demand_predictor import FEATURES, DemandPredictor
 from wanderbricks_assets.models.model import Evaluation, Tables
+from wanderbricks_assets.models.revenue_evaluation import HORIZONS
 from wanderbricks_assets.models.revenue_features import LAST_YEAR, read_books
-from wanderbricks_assets.models.revenue_forecaster import HORIZONS
 
 QUIET = {"verbosity": -1, "n_jobs": 1, "random_state": 0}
 

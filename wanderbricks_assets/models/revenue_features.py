@@ -75,6 +75,10 @@ class Books:
     def day(self, index: int) -> date:
         return self.first_day + timedelta(days=int(index))
 
+    def anchored(self, first: int, last: int, step: int) -> list[int]:
+        """The origins from `first` to `last` that are a multiple of `step` days from ANCHOR."""
+        return list(range(first + (self.index(ANCHOR) - first) % step, last + 1, step))
+
     def prophet(self, origin: int, days: int = HORIZON_DAYS + REFIT_DAYS) -> np.ndarray:
         """[days, PROPHET] Prophet's forecast in its parts from an origin on, fitted on the days before it."""
         holiday_share = self.holiday_share[: origin + days]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np, pd
-from wanderbricks_assets.models.bootstrap import bootstrap_interval
-from wanderbricks_assets.models.frames import sliced
-from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.models.revenue_evaluation import (
+    BANDS,
+    COVERAGE,
+    MIN_HISTORY_DAYS,
+    band,
+    evaluation_origins,
+    forecasts,
+    measured,
+    origins_and_forecasts,
+    scores,
+)
 from wanderbricks_assets.models.revenue_features import (
     ANCHOR,
     FEATURES,
     HORIZON_DAYS,
-    LAST_YEAR,
     LEVEL_DAYS,
     PICKUP_DAYS,
     PROPHET,
@@ -31,15 +37,7 @@ from wanderbricks_assets.window import midnight
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-HORIZONS = (30, 60, 90)
 TRAINING_STEP = 10  # days between training origins: coprime to 7, so that every horizon meets every weekday
-EVALUATION_STEP = 28
-EVALUATION_ORIGINS = 10
-MIN_ORIGINS = 6
-MIN_HISTORY_DAYS = 224
-COVERAGE = 0.8
-BANDS = (7, 30, 60, 90)  # last horizon of each band of the interval
-COVERAGE_TOLERANCE = 0.03  # per band, beside two standard errors
 FOLDS = 4  # the latest: with more history the model errs less, and older folds gave intervals too wide
 FOLD_DAYS = 28
 MIN_FOLD_HISTORY = 56  # days with rows before a fold
@@ -70,7 +68,7 @@ class RevenueForecaster(Model):
     limits = (
         "It forecasts the marketplace as a whole, not a destination or a listing.",
         "A shock that neither the books nor the last weeks show (a closed border, a lost channel) it cannot foresee.",
-        "With less than a year of history there is no yearly season, and the interval is the only warning.",
+        "With less than a year of history there is no yearly season, and the naive baseline is the last four weeks.",
     )
 
     @classmethod
@@ -78,9 +76,11 @@ class RevenueForecaster(Model):
         """One row per origin (every 10 days) and realized day of its horizon: ROW_KEY, SCALE, FEATURES, revenue."""
         return training_rows(read_books(tables, cutoff))
 
-    def fit(self, training: pd.DataFrame, boosters: dict[pd.Timestamp, object] | None = None) -> Self:
+    def fit(self, training: pd.DataFrame) -> Self:
+        return self._fit_with(training, {})
+
+    def _fit_with(self, training: pd.DataFrame, boosters: dict[pd.Timestamp, object]) -> Self:
         """Fit, and keep in `boosters` those fitted on the rows before a day, for another fit on the same history."""
-        boosters = {} if boosters is None else boosters
         end = training["ds"].max() + pd.Timedelta(1, "D")
         self.booster = self._booster_until(end, training, boosters)
         self.spread = self._conformal_spread(training, boosters)
@@ -93,7 +93,7 @@ class RevenueForecaster(Model):
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         yhat = self._expected(self.booster, inputs)
-        factor = np.exp(self.spread[_band(inputs["horizon_days"])] / np.sqrt(yhat))
+        factor = np.exp(self.spread[band(inputs["horizon_days"])] / np.sqrt(yhat))
         interval = {"yhat": yhat, "yhat_lower": yhat / factor, "yhat_upper": yhat * factor}
         days = {"ds": inputs["ds"].to_numpy(), "horizon_days": inputs["horizon_days"].to_numpy("int64")}
         return pd.DataFrame(days | interval | self._parts(inputs, yhat))
@@ -119,28 +119,7 @@ class RevenueForecaster(Model):
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
         """Mean over anchored origins of the daily MAPE of the next 30 days, fitted anew on what was known at each."""
         books = read_books(tables, cutoff)
-        rows = forecasts(books, evaluation_origins(books), seed)
-        month = rows[(rows.horizon_days <= 30) & (rows.actual > 0)]
-        errors = _daily_mape(month, "predicted")
-        metric = bootstrap_interval(
-            lambda weights: float(np.average(errors, weights=weights)), np.arange(len(errors)), seed, samples=2000
-        )
-        table = scores(rows).set_index(["method", "metric", "horizon"])["value"]
-        metrics = {f"mape_{days}": table[cls.name, "mape", days] for days in HORIZONS[1:]}
-        metrics |= {f"total_error_{days}": table[cls.name, "total_error", days] for days in HORIZONS}
-        for method in ("seasonal_naive", "prophet", "pickup"):
-            metrics[f"{method}_mape"] = table[method, "mape", HORIZONS[0]]
-            metrics |= {f"{method}_mape_{days}": table[method, "mape", days] for days in HORIZONS[1:]}
-        calibration, covered = coverage(rows)
-        return Evaluation(
-            metric=metric,
-            baseline=metrics["seasonal_naive_mape"],
-            calibration=calibration,
-            rows=rows,
-            losses=errors.set_axis([f"origin {origin:%Y-%m-%d}" for origin in errors.index]),
-            metrics={**metrics, **covered, "origins": float(len(errors))},
-            slices=slices(rows),
-        )
+        return measured(cls._forecasts(books, evaluation_origins(books), seed), seed)
 
     @classmethod
     def backtest(cls, tables: Tables, origins: list[date], seed: int = 0) -> pd.DataFrame:
@@ -149,7 +128,12 @@ class RevenueForecaster(Model):
         if last is None:
             raise CannotLearn("fact_booking_daily is empty: there is nothing to backtest on")
         books = read_books(tables, midnight(last) + timedelta(days=1))
-        return scores(forecasts(books, sorted(books.index(origin) for origin in origins), seed))
+        return scores(cls._forecasts(books, sorted(books.index(origin) for origin in origins), seed))
+
+    @classmethod
+    def _forecasts(cls, books: Books, origins: list[int], seed: int) -> pd.DataFrame:
+        boosters: dict[pd.Timestamp, object] = {}
+        return forecasts(books, training_rows(books), origins, lambda known: cls(seed)._fit_with(known, boosters))
 
     @property
     def params(self) -> dict[str, object]:
@@ -176,22 +160,7 @@ class RevenueForecaster(Model):
     @classmethod
     def figure(cls, evaluation: Evaluation) -> Figure:
         """Realized revenue, and the 30-day forecast of every origin with its interval."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9, 3.5), layout="constrained")
-        axes = figure.add_subplot()
-        rows = evaluation.rows
-        realized = rows.drop_duplicates("ds").sort_values("ds")
-        axes.plot(realized.ds, realized.actual, color="black", linewidth=0.8, label="realized")
-        for number, (_, month) in enumerate(rows[rows.horizon_days <= 30].groupby("origin")):
-            label = "forecast at the origin" if number == 0 else None
-            axes.plot(month.ds, month.predicted, color="tab:blue", linewidth=1, label=label)
-            axes.fill_between(month.ds, month.lower, month.upper, color="tab:blue", alpha=0.2, linewidth=0)
-        axes.set_ylim(0)
-        axes.set_ylabel("revenue by check-in date")
-        axes.set_title(f"daily MAPE {evaluation.metric.value:.1%}, seasonal naive {evaluation.baseline:.1%}")
-        axes.legend(frameon=False)
-        return figure
+        return origins_and_forecasts(evaluation)
 
     def _booster_until(self, end: pd.Timestamp, training: pd.DataFrame, boosters: dict[pd.Timestamp, object]):
         if end not in boosters:
@@ -236,15 +205,15 @@ class RevenueForecaster(Model):
                 continue
             forecast = self._expected(self._booster_until(start, training, boosters), unseen)
             error = np.abs(np.log(unseen["revenue"] / forecast)) * np.sqrt(forecast)
-            folds.append(pd.DataFrame({"band": _band(unseen["horizon_days"]), "error": error}))
+            folds.append(pd.DataFrame({"band": band(unseen["horizon_days"]), "error": error}))
         errors = pd.concat([pd.DataFrame(columns=["band", "error"], dtype="float64"), *folds])
-        by_band = [errors["error"][errors["band"] == band] for band in range(len(BANDS))]
-        if any(band.empty for band in by_band):
+        by_band = [errors["error"][errors["band"] == number] for number in range(len(BANDS))]
+        if any(found.empty for found in by_band):
             raise CannotLearn(
                 f"too few of the {FOLDS * FOLD_DAYS} days before {end:%Y-%m-%d} have revenue for an interval"
             )
         # Further ahead is never surer, whatever a thin sample says.
-        return np.maximum.accumulate([_covering_quantile(band) for band in by_band])
+        return np.maximum.accumulate([_covering_quantile(found) for found in by_band])
 
 
 def predict_revenue(
@@ -266,131 +235,13 @@ def training_rows(books: Books) -> pd.DataFrame:
     """Rows of all origins that are a multiple of TRAINING_STEP days from ANCHOR, realized days only."""
     if books.days < MIN_HISTORY_DAYS:
         raise CannotLearn(f"{books.days} days of revenue are known; the forecaster needs at least {MIN_HISTORY_DAYS}")
-    origins = [origin for origin in range(LEVEL_DAYS, books.days) if _anchored(books, origin, TRAINING_STEP)]
-    rows = feature_rows(books, origins)
+    rows = feature_rows(books, books.anchored(LEVEL_DAYS, books.days - 1, TRAINING_STEP))
     rows = rows[rows["revenue"].notna()].reset_index(drop=True)
     if not (rows["revenue"] > 0).any():
         raise CannotLearn(f"no day of {books.days} days has revenue above 0")
     return rows
 
 
-def evaluation_origins(books: Books) -> list[int]:
-    """The last EVALUATION_ORIGINS anchored origins that have 30 realized days after them and a year before them."""
-    origins = [
-        origin for origin in range(LAST_YEAR, books.days - HORIZONS[0] + 1) if _anchored(books, origin, EVALUATION_STEP)
-    ]
-    if len(origins) < MIN_ORIGINS:
-        needed = LAST_YEAR + MIN_ORIGINS * EVALUATION_STEP + HORIZONS[0]
-        raise CannotLearn(
-            f"{books.days} days of revenue are known, which gives {len(origins)} origins with a year before "
-            f"and 30 days after them; {MIN_ORIGINS} are needed, which {needed} days give"
-        )
-    return origins[-EVALUATION_ORIGINS:]
-
-
-def forecasts(books: Books, origins: list[int], seed: int) -> pd.DataFrame:
-    """What the model and simpler methods said at each origin, each fitted only on the days before it.
-
-    Columns: origin, ds, horizon_days, actual, predicted, lower, upper, seasonal_naive, prophet, pickup, on_the_books.
-    """
-    training = training_rows(books)
-    boosters = {}
-    parts = []
-    for origin in origins:
-        if not MIN_HISTORY_DAYS <= origin < books.days:
-            raise CannotLearn(
-                f"origin {books.day(origin)} has {origin} days of known revenue before it and {books.days - origin} "
-                f"after it; {MIN_HISTORY_DAYS} and 1 are needed"
-            )
-        known = training[training["ds"] < pd.Timestamp(books.day(origin))]
-        rows = feature_rows(books, [origin])
-        predicted = RevenueForecaster(seed).fit(known, boosters).predict(rows)
-        day = origin + rows["horizon_days"].to_numpy("int64") - 1
-        year_ago = np.where(day >= LAST_YEAR, books.revenue[np.maximum(day - LAST_YEAR, 0)], np.nan)
-        rows = rows[[*ROW_KEY, "on_the_books"]].assign(
-            actual=rows["revenue"],
-            predicted=predicted["yhat"],
-            lower=predicted["yhat_lower"],
-            upper=predicted["yhat_upper"],
-            seasonal_naive=year_ago,
-            # Fitted at this very origin.
-            prophet=np.maximum(books.prophet(origin)[:HORIZON_DAYS].sum(axis=1), 0.0),
-            pickup=rows["pickup_forecast"],
-        )
-        parts.append(rows[rows["actual"].notna()])
-    return pd.concat(parts, ignore_index=True)
-
-
-METHODS = {
-    RevenueForecaster.name: "predicted",
-    "seasonal_naive": "seasonal_naive",
-    "prophet": "prophet",
-    "pickup": "pickup",
-}
-
-
-def scores(rows: pd.DataFrame) -> pd.DataFrame:
-    """method, horizon, metric, value: the means over the origins whose whole horizon is realized.
-
-    mape: of the days with revenue. total_error: |forecast of the total / total - 1|.
-    """
-    found = []
-    for horizon in HORIZONS:
-        realized = rows.groupby("origin")["horizon_days"].transform("max") >= horizon
-        span = rows[realized & (rows["horizon_days"] <= horizon)]
-        totals = span.groupby("origin")[["actual", *METHODS.values()]].sum(min_count=horizon)
-        for method, column in METHODS.items():
-            error = _daily_mape(span[span["actual"] > 0], column).mean()
-            total_error = (totals[column] / totals["actual"] - 1).abs().mean()
-            found += [(method, horizon, "mape", error), (method, horizon, "total_error", total_error)]
-    return pd.DataFrame(found, columns=["method", "horizon", "metric", "value"])
-
-
-def slices(rows: pd.DataFrame) -> pd.DataFrame:
-    """SLICE_COLUMNS, worst first: the mape of the days with revenue by band of the horizon, weekday and month."""
-    rows = rows[rows["actual"] > 0]
-    bands = np.array([f"{first + 1} to {last} days" for first, last in pairwise((0, *BANDS))])
-    rows = rows.assign(
-        horizon=bands[_band(rows["horizon_days"])],
-        weekday=rows["ds"].dt.day_name(),
-        month=rows["ds"].dt.month_name(),
-        error=(rows["predicted"] / rows["actual"] - 1).abs(),
-    )
-    kinds = {name: name for name in ("horizon", "weekday", "month")}
-    return sliced(rows, kinds, lambda part: part["error"].mean(), "greatest")
-
-
-def _daily_mape(rows: pd.DataFrame, column: str) -> pd.Series:
-    """[origins] the mean absolute percentage error of each origin's days."""
-    return (rows[column] / rows["actual"] - 1).abs().groupby(rows["origin"]).mean()
-
-
-def coverage(rows: pd.DataFrame) -> tuple[Calibration, dict[str, float]]:
-    """Whether the 80% interval covers 80% of the days of each band of the horizon, within COVERAGE_TOLERANCE and two
-    standard errors (days of one origin err together), and the shares covered."""
-    covered = rows["actual"].between(rows["lower"], rows["upper"])
-    by_origin = covered.groupby([_band(rows["horizon_days"]), rows["origin"]]).mean().groupby(level=0)
-    share, noise = by_origin.mean(), 2 * by_origin.std(ddof=1) / np.sqrt(by_origin.size())
-    off = (share - COVERAGE).abs() > COVERAGE_TOLERANCE + noise
-    told = ", ".join(
-        f"{share[band]:.0%} to day {last}{' (too far off)' * bool(off[band])}" for band, last in enumerate(BANDS)
-    )
-    statement = (
-        f"the 80% interval covered {covered.mean():.1%} of the days of {rows['origin'].nunique()} origins: {told}; "
-        f"tolerated are {100 * COVERAGE_TOLERANCE:.0f} points and two standard errors"
-    )
-    shares = {f"coverage_80_to_day_{last}": float(share[band]) for band, last in enumerate(BANDS)}
-    return Calibration(not off.any(), statement), {"coverage_80": float(covered.mean()), **shares}
-
-
 def _covering_quantile(errors: pd.Series) -> float:
     """The bound that covers COVERAGE of new errors, with conformal prediction's finite-sample correction."""
     return float(np.quantile(errors, min(np.ceil((len(errors) + 1) * COVERAGE) / len(errors), 1.0), method="higher"))
-
-
-def _anchored(books: Books, origin: int, step: int) -> bool:
-    return (origin - books.index(ANCHOR)) % step == 0
-
-
-def _band(horizon: Iterable[int]) -> np.ndarray:
-    return np.searchsorted(BANDS, np.asarray(horizon))
