@@ -11,11 +11,13 @@ from wanderbricks_assets.contracts import predictions as contracts
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.dagster_face import DATA_TEAM
 from wanderbricks_assets.models.conversion_features import READS
+from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.predictions.assets import PREDICTED_BY
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
 from wanderbricks_assets.settings import settings
+from wanderbricks_assets.targets import TARGETS
 from wanderbricks_assets.window import Window
 
 if TYPE_CHECKING:
@@ -33,17 +35,21 @@ _LOOKED_UP = tuple(contract for contract in PREDICTED_BY if contract != contract
     "product API looks up, so that no request computes a feature. It has no days: it always holds the newest.",
     owners=[DATA_TEAM],
     kinds={"sqlite"},
-    deps=[*(contract.name for contract in _LOOKED_UP), *READS, "dim_destination"],
+    deps=[*(contract.name for contract in PREDICTED_BY), *READS, "dim_destination"],
 )
-def online_view(lake: Lake, source: FilesSource) -> dg.MaterializeResult:
-    tables = view_tables(lake, source)
+def online_view(lake: Lake, source: FilesSource, registry: ModelRegistry) -> dg.MaterializeResult:
+    converts = registry.serving_version(TARGETS["conversion_predictor"]) is not None
+    tables = view_tables(lake, source, converts)
     write_view(settings().online_view, tables)
     rows = {f"rows of {name}": len(rows) for name, rows in tables.items()}
     return dg.MaterializeResult(metadata={"file": str(settings().online_view), **rows})
 
 
-def view_tables(lake: Lake, source: FilesSource) -> dict[str, list[tuple]]:
-    """The rows of the view by table, from the newest predictions and features in the lake."""
+def view_tables(lake: Lake, source: FilesSource, converts: bool) -> dict[str, list[tuple]]:
+    """The rows of the view by table, from the newest predictions and features in the lake.
+
+    converts: whether a conversion predictor serves. What only it needs to know takes ten times as long as the rest.
+    """
     from wanderbricks_assets.models.conversion_online import sides
 
     about: dict[str, dict[str, object]] = {}
@@ -73,9 +79,10 @@ def view_tables(lake: Lake, source: FilesSource) -> dict[str, list[tuple]]:
     newest = lake.read("property_features").available_at.max().to_pyarrow().as_py()
     if newest is not None:
         about["features"] = {"moment": newest.isoformat()}
-        known = sides(tables_until(READS, lake, source, newest), newest)
         properties = lake.read("dim_property").select("property_id").distinct().to_pyarrow()["property_id"].to_pylist()
-        tables |= side_rows(known, properties)
+        tables["property"] = [(each, None) for each in properties]
+        if converts:
+            tables |= side_rows(sides(tables_until(READS, lake, source, newest), newest), properties)
     return tables | {"about": [(name, said(value)) for name, value in about.items()]}
 
 

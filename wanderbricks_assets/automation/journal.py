@@ -18,12 +18,15 @@ from wanderbricks_assets.resources.engine import duckdb_engine
 from wanderbricks_assets.resources.source import FilesSource, SourceError
 
 _KEPT = 100
+# The first look reads the rows of so many days only. Should an older file change, all of its hours count as changed.
+_FIRST_LOOK_DAYS = 30
 _COLUMNS = ["table", "file", "changed_ns", "size", "hour", "rows", "digest"]
 
 
 @dataclass(frozen=True)
 class Observation:
-    """The source at a moment: per file and hour of event time the number of rows and the sum of their hashes.
+    """The source at a moment: per file and hour of event time the number of rows and the sum of their hashes, of files
+    long past by day and without hashes.
 
     at: unix time before the first file was looked at. content: columns table, file, changed_ns, size (of the file),
     hour (null in tables without a time), rows, digest (64 bits, wrapping).
@@ -115,10 +118,37 @@ def _content(source: FilesSource, known: pd.DataFrame | None) -> pd.DataFrame:
             return known
         kept = known.merge(files)
         fresh = files.merge(listed, how="left", indicator=True).query("_merge == 'left_only'").drop(columns="_merge")
-    parts = [_digests(source, table, group) for table, group in fresh.groupby("table", sort=False)]
+    long_past = _long_past(fresh) if known is None else pd.Series(False, fresh.index)
+    parts = [_digests(source, table, group) for table, group in fresh[~long_past].groupby("table", sort=False)]
+    parts += [_counts(source, fresh[long_past])] if long_past.any() else []
     parts = [part for part in (kept, *parts) if part is not None and len(part)]
     content = pd.concat(parts, ignore_index=True) if parts else _typed(files.assign(hour=None, rows=0, digest=0))
     return _typed(content).sort_values(["table", "file", "hour"], ignore_index=True)
+
+
+def _long_past(files: pd.DataFrame) -> pd.Series:
+    """[files] whether a file lies in the folder of a day long before the newest of its table."""
+    day = _day_of_folder(files)
+    return files.file.str.endswith(".parquet") & (
+        day < day.groupby(files.table).transform("max") - pd.Timedelta(_FIRST_LOOK_DAYS, "D")
+    )
+
+
+def _day_of_folder(files: pd.DataFrame) -> pd.Series:
+    return pd.to_datetime(files.file.str.extract(r"date=(\d{4}-\d{2}-\d{2})/", expand=False), errors="coerce")
+
+
+def _counts(source: FilesSource, files: pd.DataFrame) -> pd.DataFrame:
+    """The rows of whole files, by the day of their folder, from what the files say of themselves."""
+    from duckdb import Error
+
+    paths = [str(Path(source.folder) / file) for file in files.file]
+    query = "SELECT file_name AS path, num_rows AS rows FROM parquet_file_metadata($1)"
+    try:
+        counts = duckdb_engine().con.execute(query, [paths]).df()
+    except Error as error:
+        raise SourceError(f"{source.folder}: {str(error).splitlines()[0]}") from error
+    return _typed(files.assign(path=paths, hour=_day_of_folder(files), digest=0).merge(counts, on="path"))
 
 
 def _digests(source: FilesSource, table: str, files: pd.DataFrame) -> pd.DataFrame:

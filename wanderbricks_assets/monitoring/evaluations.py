@@ -100,9 +100,10 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
         wanted = {key.name for key in context.selected_asset_check_keys}
         places = Places(lake, source, registry, context.instance)
         findings = [finding for finding in suite.evaluate(places, keys) if finding.check in wanted]
+        telling = _telling(suite, findings, keys)
         if len(keys) > 1 and suite.by_partition:
-            yield from (evaluation(suite, finding) for finding in _telling(findings, keys))
-        yield from (_result(suite, check, findings) for check in suite.checks if _of(check, findings))
+            yield from (evaluation(suite, finding) for finding in telling)
+        yield from (_result(suite, check, findings, telling) for check in suite.checks if _of(check, findings))
 
     return evaluate
 
@@ -131,17 +132,22 @@ def _partitions_of(context: dg.AssetCheckExecutionContext, suite: Suite) -> list
     return sorted(context.instance.get_materialized_partitions(dg.AssetKey(suite.asset)))[-1:]
 
 
-def _telling(findings: list[Finding], keys: list[str | None]) -> list[Finding]:
+def _telling(suite: Suite, findings: list[Finding], keys: list[str | None]) -> list[Finding]:
+    """Those of the newest partitions, and failures that block: that a day of last year smelt helps nobody today."""
     newest = set(keys[-NEWEST:])
-    return [finding for finding in findings if not finding.passed or finding.partition in newest]
+    return [
+        finding
+        for finding in findings
+        if finding.partition in newest or not (finding.passed or suite.check(finding.check).blocking)
+    ]
 
 
 def _of(check: Check, findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.check == check.name]
 
 
-def _result(suite: Suite, check: Check, findings: list[Finding]) -> dg.AssetCheckResult:
-    """One result of a run: that of its partition, or of all of them together."""
+def _result(suite: Suite, check: Check, findings: list[Finding], telling: list[Finding]) -> dg.AssetCheckResult:
+    """One result of a run: that of its partition, or of all of them together, which those that are telling decide."""
     found = _of(check, findings)
     failed = [finding for finding in found if not finding.passed]
     if len(found) == 1:
@@ -157,7 +163,7 @@ def _result(suite: Suite, check: Check, findings: list[Finding]) -> dg.AssetChec
             "failed": ", ".join(str(finding.partition) for finding in failed[-_SHOWN:]) or "none",
         }
     return dg.AssetCheckResult(
-        passed=not failed,
+        passed=all(finding.passed for finding in _of(check, telling)),
         asset_key=suite.asset,
         check_name=check.name,
         severity=check.severity,

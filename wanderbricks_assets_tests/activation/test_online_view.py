@@ -34,7 +34,7 @@ def predict_demand(lake: Lake, day: date, version: str) -> None:
 def test_the_newest_predictions_are_shown_whichever_day_was_written_last(lake, tmp_path):
     predict_demand(lake, DAY, "2")
     predict_demand(lake, DAY - timedelta(days=30), "1")
-    tables = view_tables(lake, FilesSource(folder=str(tmp_path)))
+    tables = view_tables(lake, FilesSource(folder=str(tmp_path)), converts=False)
     file = tmp_path / "online" / "view.db"
     write_view(file, tables)
     view = OnlineView(file).snapshot()
@@ -49,7 +49,7 @@ def test_the_newest_predictions_are_shown_whichever_day_was_written_last(lake, t
 
 def test_what_is_expected_of_a_destination_is_the_sum_of_its_properties(lake, tmp_path):
     predict_demand(lake, DAY, "2")
-    tables = view_tables(lake, FilesSource(folder=str(tmp_path)))
+    tables = view_tables(lake, FilesSource(folder=str(tmp_path)), converts=False)
     assert sorted(tables["destination_demand"]) == [
         (7, "2024-06-04", pytest.approx(0.3)),
         (7, "2024-06-05", pytest.approx(0.3)),
