@@ -17,7 +17,7 @@ METRICS = {
     "rmse": "error per listing, bookings in 30 days (RMSE)",
     "rmse_7d": "error per listing, bookings in 7 days (RMSE)",
     "auc_roc": "chance that a view that converts ranks above one that does not (AUC)",
-    "revenue_lift": "expected revenue lift",
+    "revenue_lift": "revenue lift",
     "decile_mape": "mean error over tenths of customers",
 }
 FRACTIONS = ("mape", "lift", "coverage", "share", "error")  # a metric named so is shown in percent
