@@ -19,7 +19,7 @@ LONGEST_HORIZON = 90  # days after the last origin that must be over
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """rows: method, horizon (days), metric, value (percentage errors as fractions)."""
+    """rows: method, horizon (days), metric, value (percentage errors as fractions), lower, upper (90% interval)."""
 
     model: str
     origins: list[date]

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import math
 import os
 import sys
 import time
@@ -209,9 +210,12 @@ def backtest(
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2))
         return
-    table = Table("method", "horizon", "metric", "value", title=f"{model}: {len(result.origins)} origins")
+    table = Table(
+        "method", "horizon", "metric", "value", "90% interval", title=f"{model}: {len(result.origins)} origins"
+    )
     for row in result.rows.to_dict("records"):
-        table.add_row(row["method"], str(row["horizon"]), row["metric"], f"{row['value']:.4g}")
+        interval = f"{row['lower']:.4g} to {row['upper']:.4g}" if math.isfinite(row["lower"]) else ""
+        table.add_row(row["method"], str(row["horizon"]), row["metric"], f"{row['value']:.4g}", interval)
     console.print(table)
 
 

@@ -7,14 +7,14 @@ from datetime import date, timedelta
 from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.model import Model, Tables
 
-COLUMNS = ["method", "horizon", "metric", "value"]
+COLUMNS = ["method", "horizon", "metric", "value", "lower", "upper"]
 
 
 def backtest(model: type[Model], tables: Tables, origins: list[date]) -> pd.DataFrame:
     """Fit and evaluate a model and its baselines at each origin, on what was known there.
 
-    Returns method, horizon (days), metric, value: means over the origins. A model takes part by a class method
-    `backtest(tables, origins)` that gives this table.
+    Returns method, horizon (days), metric, value: means over the origins; lower, upper: their 90% intervals, NaN where
+    a model gives none. A model takes part by a class method `backtest(tables, origins)` that gives this table.
     Raises NotImplementedError for a model that has none, and CannotLearn for origins that the data do not reach.
     """
     run = getattr(model, "backtest", None)
@@ -22,7 +22,7 @@ def backtest(model: type[Model], tables: Tables, origins: list[date]) -> pd.Data
         raise NotImplementedError(
             f"{model.name} is no forecast in time and has no backtest; its evaluation is already out of time"
         )
-    return run(tables, sorted(origins))[COLUMNS]
+    return run(tables, sorted(origins)).reindex(columns=COLUMNS)
 
 
 def origins_from(first: date, every: str, count: int) -> list[date]:

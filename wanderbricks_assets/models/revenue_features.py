@@ -19,18 +19,21 @@ from wanderbricks_assets.models.model import CannotLearn, Tables
 
 HORIZON_DAYS = 90
 ANCHOR = date(2000, 1, 3)  # a Monday: origins and refits are counted from it, so that they are the same next week
+# Spans of what was lately picked up, in days with revenue.
 PICKUP_DAYS = 56  # eight of each weekday; on the resort better than 28 (12.4% against 13.1% at 30 days) and than 14
 LEVEL_DAYS = 28
 LONG_DAYS = 112
 LAST_YEAR = 364  # the same weekday a year earlier
 NEARBY_DAYS = 7
+LIKE_WEEKS = 8  # of which the same weekday tells whether a day will have revenue
+SPIKE = 2.0  # in ranges of the middle 80%: what a day picks up beyond it is cut. Of normal days that is 5 deviations
 REFIT_DAYS = 28  # distance of the Prophet fits; with 56 the resort's early origins were worse by a point at 90 days
 MIN_SEASON_DAYS = 91  # before that Prophet sees too little; a year is needed for its yearly season
 _H = np.arange(1, HORIZON_DAYS + 1)
 _DEPTH = HORIZON_DAYS + LEVEL_DAYS  # how long before a day its books are kept
 
 ROW_KEY = ["origin", "ds", "horizon_days"]
-SCALE = ["on_the_books", "pickup_forecast"]
+SCALE = ["on_the_books", "pickup_forecast", "open_probability"]
 PROPHET = ["trend", "season", "holiday"]  # parts of Prophet's forecast, which is their sum
 FEATURES = [
     "horizon_days",
@@ -162,18 +165,24 @@ def feature_rows(books: Books, origins: list[int]) -> pd.DataFrame:
 
     Amounts among the FEATURES are in units of `pickup_forecast`: the books plus what such days picked up lately
     (additive pick-up, Weatherford and Kimes 2003), so that they mean the same however large the marketplace is.
-    to_come: of the revenue of such days lately, the share that came after this horizon.
+    to_come: of the revenue of such days lately, the share that came after this horizon. All amounts are those of days
+    that have revenue; open_probability: how probable that is.
     """
     rows = pd.concat([_rows_at(books, origin) for origin in origins], ignore_index=True)
     return rows.astype(dict.fromkeys(FEATURES, "float64"))
 
 
 def _rows_at(books: Books, origin: int) -> pd.DataFrame:
-    revenue, value = books.revenue, books.value
+    value = books.value
     day = origin + _H - 1
     on_books, bookings = value[day, _H], books.bookings[day, _H]
-    pickup = {span: _pickup(books, origin, span) for span in (LEVEL_DAYS, PICKUP_DAYS, LONG_DAYS)}
-    recent = revenue[max(origin - PICKUP_DAYS, 0) : origin].mean()
+    # What a day brings if it brings anything: days without revenue (closed ones) say nothing about that.
+    lately = np.flatnonzero(books.revenue[:origin] > 0)[-LONG_DAYS:]
+    lately = lately if len(lately) else np.arange(origin)
+    picked_up = _without_spikes(books.revenue[lately, None] - value[lately, 1 : HORIZON_DAYS + 1])
+    revenue = _without_spikes(books.revenue[lately])
+    pickup = {span: picked_up[-span:].mean(axis=0) for span in (LEVEL_DAYS, PICKUP_DAYS, LONG_DAYS)}
+    recent = revenue[-PICKUP_DAYS:].mean()
     # Cancellations may outweigh bookings, but a day is not expected to bring less than a twentieth of recent ones.
     forecast = np.maximum(np.maximum(on_books + pickup[PICKUP_DAYS], recent / 20), 1.0)
     # Means over days nearby, each at its own horizon at the same origin, at the edges over those there are.
@@ -184,7 +193,7 @@ def _rows_at(books: Books, origin: int) -> pd.DataFrame:
         "booked_nearby": nearby,
         "pickup_28": pickup[LEVEL_DAYS],
         "pickup_112": pickup[LONG_DAYS],
-        "level_28": np.full(HORIZON_DAYS, revenue[max(origin - LEVEL_DAYS, 0) : origin].mean()),
+        "level_28": np.full(HORIZON_DAYS, revenue[-LEVEL_DAYS:].mean()),
         "picked_up_7": on_books - value[day, _H + 7],
         "picked_up_28": on_books - value[day, _H + LEVEL_DAYS],
         "last_year_pickup": _last_year_pickup(books, day),
@@ -201,13 +210,14 @@ def _rows_at(books: Books, origin: int) -> pd.DataFrame:
             "horizon_days": _H,
             "on_the_books": on_books,
             "pickup_forecast": forecast,
+            "open_probability": _open_probability(books, origin, day),
             **dict(zip(PROPHET, prophet.T, strict=True)),
             "to_come": np.clip(_ratio(pickup[PICKUP_DAYS], recent), 0.0, 1.0),
             "day_of_week": ds.dayofweek,
             "holiday_share": books.holiday_share[day],
             "value_per_booking": _ratio(_ratio(on_books, bookings), recent),
             **{name: amount / forecast for name, amount in amounts.items()},
-            "revenue": np.where(known, revenue[np.where(known, day, 0)], np.nan),
+            "revenue": np.where(known, books.revenue[np.where(known, day, 0)], np.nan),
         }
     )
 
@@ -218,10 +228,39 @@ def _ratio(amount: np.ndarray | float, base: np.ndarray | float) -> np.ndarray:
     return np.divide(amount, base, out=np.full(base.shape, np.nan), where=base > 0)
 
 
-def _pickup(books: Books, origin: int, span: int) -> np.ndarray:
-    """[HORIZON_DAYS] mean of what the last days before the origin picked up from each horizon to their end."""
-    days = slice(max(origin - span, 0), origin)
-    return (books.revenue[days, None] - books.value[days, 1 : HORIZON_DAYS + 1]).mean(axis=0)
+def _without_spikes(amounts: np.ndarray) -> np.ndarray:
+    """[days, ...] with what lies too far from the median cut (winsorized), so that one day cannot move their mean far.
+
+    The reach is measured by quantiles that a tenth of the days cannot move; a MAD would be 0 where most days of a
+    small marketplace pick up nothing.
+    """
+    low, middle, high = np.quantile(amounts, [0.1, 0.5, 0.9], axis=0)
+    reach = SPIKE * (high - low)
+    return np.clip(amounts, middle - reach, middle + reach)
+
+
+def _open_probability(books: Books, origin: int, day: np.ndarray) -> np.ndarray:
+    """[HORIZON_DAYS] how probable it is that a day has revenue at all: the share of days like it that had.
+
+    Those are the same weekday of the last weeks and about a year earlier, where at the same horizon something was on
+    the books, or nothing, as now. The share of such days among all weekdays of the last weeks counts as one more.
+    """
+    weeks = 7 * np.arange(1, LIKE_WEEKS + 1)
+    recent = np.arange(max(origin - weeks[-1], 0), origin)
+    same_weekday = (origin + (day - origin) % 7)[:, None] - weeks
+    a_year_ago = day[:, None] - LAST_YEAR + np.array([-7, 0, 7])
+    is_booked = books.value[day, _H] > 0
+
+    def alike(days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of [HORIZON_DAYS, ...] days: how many are alike, and how many of those had revenue."""
+        exists, days = days >= 0, np.maximum(days, 0)
+        found = exists & ((books.value[days, _H[:, None]] > 0) == is_booked[:, None])
+        return found.sum(axis=1), (found & (books.revenue[days] > 0)).sum(axis=1)
+
+    any_weekday, opened = alike(np.broadcast_to(recent, (HORIZON_DAYS, len(recent))))
+    one_more = np.where(any_weekday > 0, opened / np.maximum(any_weekday, 1), (books.revenue[recent] > 0).mean())
+    found, opened = alike(np.hstack([same_weekday, a_year_ago]))
+    return (opened + one_more) / (found + 1)
 
 
 def _last_year_pickup(books: Books, day: np.ndarray) -> np.ndarray:

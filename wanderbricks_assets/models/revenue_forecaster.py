@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAINING_STEP = 10  # days between training origins: coprime to 7, so that every horizon meets every weekday
-FOLDS = 4  # the latest: with more history the model errs less, and older folds gave intervals too wide
+FOLDS = 4  # the latest with revenue: with more history the model errs less, and older folds gave intervals too wide
 FOLD_DAYS = 28
 MIN_FOLD_HISTORY = 56  # days with rows before a fold
 ROUNDS = 40
@@ -92,9 +92,12 @@ class RevenueForecaster(Model):
         return feature_rows(books, [books.days]).drop(columns="revenue")
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        yhat = self._expected(self.booster, inputs)
-        factor = np.exp(self.spread[band(inputs["horizon_days"])] / np.sqrt(yhat))
-        interval = {"yhat": yhat, "yhat_lower": yhat / factor, "yhat_upper": yhat * factor}
+        given_open = self._expected(self.booster, inputs)
+        is_open = inputs["open_probability"].to_numpy("float64")
+        yhat = is_open * given_open
+        spread = self.spread[band(inputs["horizon_days"])] / np.sqrt(given_open)
+        lower, upper = (given_open * np.exp(spread * quantile) for quantile in _interval(is_open))
+        interval = {"yhat": yhat, "yhat_lower": np.minimum(lower, yhat), "yhat_upper": np.maximum(upper, yhat)}
         days = {"ds": inputs["ds"].to_numpy(), "horizon_days": inputs["horizon_days"].to_numpy("int64")}
         return pd.DataFrame(days | interval | self._parts(inputs, yhat))
 
@@ -106,7 +109,8 @@ class RevenueForecaster(Model):
         pick_up: the rest, by which the forecast exceeds (or, below 0, falls short of) that, as bookings come faster or
         slower, or are cancelled.
         """
-        parts = self._parts(inputs, self._expected(self.booster, inputs))
+        yhat = inputs["open_probability"].to_numpy("float64") * self._expected(self.booster, inputs)
+        parts = self._parts(inputs, yhat)
         return pd.DataFrame({"ds": inputs["ds"].to_numpy()} | parts)
 
     def _parts(self, inputs: pd.DataFrame, yhat: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,7 +123,7 @@ class RevenueForecaster(Model):
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
         """Mean over anchored origins of the daily MAPE of the next 30 days, fitted anew on what was known at each."""
         books = read_books(tables, cutoff)
-        return measured(cls._forecasts(books, evaluation_origins(books), seed), seed)
+        return measured(cls._forecasts(books, evaluation_origins(books), seed))
 
     @classmethod
     def backtest(cls, tables: Tables, origins: list[date], seed: int = 0) -> pd.DataFrame:
@@ -178,6 +182,7 @@ class RevenueForecaster(Model):
         return xgboost.train({**BOOSTER, "seed": self.seed}, data, ROUNDS)
 
     def _expected(self, booster, rows: pd.DataFrame) -> np.ndarray:
+        """[rows] the revenue of days that have any."""
         import xgboost
 
         # Of a frame XGBoost looks at every column, which for one row takes longer than the prediction.
@@ -195,25 +200,24 @@ class RevenueForecaster(Model):
         first, end = training["ds"].min(), training["ds"].max() + pd.Timedelta(1, "D")
         # Folds have fixed dates, so that the model of one is the model that was evaluated or served then.
         begin = end - pd.Timedelta((end - pd.Timestamp(ANCHOR)).days % FOLD_DAYS or FOLD_DAYS, "D")
-        folds = []
-        for start in (begin - pd.Timedelta(fold * FOLD_DAYS, "D") for fold in range(FOLDS)):
-            if (start - first).days < MIN_FOLD_HISTORY:
+        errors: list[list[pd.Series]] = [[] for _ in BANDS]
+        folds = 0
+        for start in pd.date_range(begin, first + pd.Timedelta(MIN_FOLD_HISTORY, "D"), freq=f"-{FOLD_DAYS}D"):
+            if folds >= FOLDS and all(errors):
                 break
             in_fold = (training["origin"] >= start) & (training["origin"] < start + pd.Timedelta(FOLD_DAYS, "D"))
             unseen = training[in_fold & (training["revenue"] > 0)]
             if unseen.empty:
                 continue
+            folds += 1
             forecast = self._expected(self._booster_until(start, training, boosters), unseen)
             error = np.abs(np.log(unseen["revenue"] / forecast)) * np.sqrt(forecast)
-            folds.append(pd.DataFrame({"band": band(unseen["horizon_days"]), "error": error}))
-        errors = pd.concat([pd.DataFrame(columns=["band", "error"], dtype="float64"), *folds])
-        by_band = [errors["error"][errors["band"] == number] for number in range(len(BANDS))]
-        if any(found.empty for found in by_band):
-            raise CannotLearn(
-                f"too few of the {FOLDS * FOLD_DAYS} days before {end:%Y-%m-%d} have revenue for an interval"
-            )
+            for number, found in error.groupby(band(unseen["horizon_days"])):
+                errors[number].append(found)
+        if not all(errors):
+            raise CannotLearn(f"too few days with revenue are known at {end:%Y-%m-%d} for an interval")
         # Further ahead is never surer, whatever a thin sample says.
-        return np.maximum.accumulate([_covering_quantile(found) for found in by_band])
+        return np.maximum.accumulate([_covering_quantile(pd.concat(found)) for found in errors])
 
 
 def predict_revenue(
@@ -245,3 +249,20 @@ def training_rows(books: Books) -> pd.DataFrame:
 def _covering_quantile(errors: pd.Series) -> float:
     """The bound that covers COVERAGE of new errors, with conformal prediction's finite-sample correction."""
     return float(np.quantile(errors, min(np.ceil((len(errors) + 1) * COVERAGE) / len(errors), 1.0), method="higher"))
+
+
+def _interval(is_open: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[rows] where the ends of the COVERAGE interval lie among days with revenue, in multiples of their spread; -inf
+    is no revenue.
+
+    A day is closed, or open and its log revenue about normal. Where closed is probable enough to be in the interval,
+    that begins at 0 and has all that it leaves out above it.
+    """
+    from scipy.special import ndtri
+
+    tail = (1 - COVERAGE) / 2
+    closed = 1 - is_open
+    top = np.where(closed > tail, COVERAGE, 1 - tail)
+    with np.errstate(divide="ignore"):
+        lower, upper = (ndtri(np.clip((share - closed) / is_open, 0, 1)) / ndtri(1 - tail) for share in (tail, top))
+    return lower, upper

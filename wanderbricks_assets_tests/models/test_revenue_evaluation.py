@@ -59,6 +59,23 @@ def test_intervals_must_cover_their_share_in_every_band_of_the_horizon(evaluatio
         assert where in calibration.statement
 
 
+def test_days_that_are_surely_closed_are_counted_and_may_be_covered_more_often():
+    day = np.arange(1, 91)
+    rows = pd.concat(pd.DataFrame({"origin": number, "horizon_days": day, "day": day + number}) for number in range(6))
+    closed = (rows["day"] % 2 == 0).to_numpy()
+    rows = rows.assign(
+        actual=np.where(closed, 0.0, 100.0),
+        lower=np.where(closed, 0.0, 50.0),
+        upper=np.where(closed, 0.0, np.where(rows["day"] % 10 == 1, 60.0, 150.0)),
+        stated_coverage=np.where(closed, 1.0, 0.8),
+    )
+    calibration, shares = coverage(rows)
+    assert calibration.holds
+    assert shares["coverage_80"] == pytest.approx(0.9)
+    assert not coverage(rows.assign(stated_coverage=0.8))[0].holds
+    assert not coverage(rows.assign(lower=np.where(closed, 1.0, 50.0)))[0].holds, "an interval that leaves out 0"
+
+
 def test_next_weeks_evaluation_shares_its_origins_with_this_one(tables, evaluation):
     earlier = evaluation_origins(read_books(tables, CUTOFF - timedelta(days=7)))
     books = read_books(tables, CUTOFF)
@@ -83,6 +100,7 @@ def test_a_market_of_less_than_a_year_is_evaluated_against_its_last_weeks(tables
 def test_few_or_unlike_origins_do_not_excuse_an_interval_that_covers_too_little():
     def origin(number: int, covered: bool) -> pd.DataFrame:
         rows = pd.DataFrame({"origin": number, "horizon_days": range(1, 91), "actual": 100.0, "lower": 50.0})
+        rows["stated_coverage"] = 0.8
         # Four of five days where the interval is right, or none.
         is_inside = covered & ((rows["horizon_days"] + number) % 5 > 0)
         return rows.assign(upper=np.where(is_inside, 150.0, 60.0))
@@ -117,7 +135,10 @@ def test_mape_is_the_mean_over_origins_of_days_with_revenue():
 
 def test_a_backtest_scores_the_methods_at_the_origins_asked_for(tables):
     found = backtest(RevenueForecaster, tables, origins_from(FIRST_DAY + timedelta(days=500), "month", 2))
-    assert list(found.columns) == ["method", "horizon", "metric", "value"]
+    assert list(found.columns) == ["method", "horizon", "metric", "value", "lower", "upper"]
+    month = found[found.horizon == 30]
+    assert (month.lower < month.value).all()
+    assert (month.value < month.upper).all()
     assert set(found.method) == {"revenue_forecaster", "seasonal_naive", "prophet", "pickup"}
     assert set(found.horizon) == {30, 60, 90}
     assert set(found.metric) == {"mape", "total_error"}

@@ -9,7 +9,7 @@ import pytest
 from wanderbricks_assets.contracts.predictions import MADE_COLUMNS, REVENUE_FORECAST
 from wanderbricks_assets.models.backtest import backtest, origins_from
 from wanderbricks_assets.models.model import CannotLearn, Model
-from wanderbricks_assets.models.revenue_features import HORIZON_DAYS, feature_rows, prophet_forecast, read_books
+from wanderbricks_assets.models.revenue_features import HORIZON_DAYS, Books, feature_rows, prophet_forecast, read_books
 from wanderbricks_assets.models.revenue_forecaster import RevenueForecaster, predict_revenue, training_rows
 from wanderbricks_assets.window import midnight
 from wanderbricks_assets_tests.models.booked_market import FIRST_DAY, booked_market, with_noise_from
@@ -158,10 +158,13 @@ def test_too_little_history_is_said_and_not_learned_from(tables):
         RevenueForecaster.training_set(empty, CUTOFF)
 
 
-def test_a_market_that_has_been_shut_lately_has_no_interval(training):
-    shut = training.assign(revenue=training["revenue"].where(training["ds"] < CUTOFF - timedelta(days=112), 0.0))
-    with pytest.raises(CannotLearn, match="too few of the 112 days"):
-        RevenueForecaster().fit(shut)
+def test_a_market_that_has_been_shut_lately_has_the_interval_of_the_days_before(training, model):
+    lately = training["ds"] >= CUTOFF - timedelta(days=112)
+    shut = RevenueForecaster().fit(training.assign(revenue=training["revenue"].where(~lately, 0.0)))
+    np.testing.assert_allclose(shut.spread, model.spread, rtol=0.5)
+    first_weeks = training["ds"] < training["ds"].min() + timedelta(days=56)
+    with pytest.raises(CannotLearn, match="too few days with revenue"):
+        RevenueForecaster().fit(training.assign(revenue=training["revenue"].where(first_weeks, 0.0)))
 
 
 def test_less_than_a_year_of_history_is_enough_to_forecast(tables):
@@ -171,29 +174,53 @@ def test_less_than_a_year_of_history_is_enough_to_forecast(tables):
     assert "last_year_pickup" not in model.booster.feature_names
 
 
-def test_days_without_revenue_are_forecast_and_do_not_break_the_forecast(books):
-    closed = np.isin(np.arange(books.days) % 7, (0, 1))
-    value = books.value.copy()
-    value[: books.days][closed] = 0
-    quiet = replace(books, revenue=np.where(closed, 0.0, books.revenue), value=value)
-    training = training_rows(quiet)
-    assert (training["revenue"] == 0).any()
-    forecast = RevenueForecaster().fit(training).predict(feature_rows(quiet, [quiet.days]))
-    assert forecast.notna().all().all()
-    assert (forecast.yhat > 0).all()
-    assert (forecast.yhat_lower <= forecast.yhat_upper).all()
+def closed_on(books: Books, closed: np.ndarray) -> Books:
+    """The books if nobody could ever have come on some days: [days + HORIZON_DAYS]."""
+    value, bookings = (np.where(closed[:, None], 0, held) for held in (books.value, books.bookings))
+    return replace(books, revenue=np.where(closed[: books.days], 0.0, books.revenue), value=value, bookings=bookings)
 
 
-def test_a_spike_at_the_end_of_history_does_not_carry_the_forecast_away(books, model):
+@pytest.mark.parametrize("when", ["Sundays", "half of all days"])
+def test_closed_days_are_forecast_as_closed_and_leave_the_others_as_they_were(books, model, when):
+    usual = model.predict(feature_rows(books, [books.days]))
+    weekday = np.array([books.day(index).weekday() for index in range(len(books.value))])
+    closed = weekday == 6 if when == "Sundays" else np.random.default_rng(0).random(len(weekday)) < 0.5
+    quiet = closed_on(books, closed)
+    forecast = RevenueForecaster(seed=3).fit(training_rows(quiet)).predict(feature_rows(quiet, [quiet.days]))
+    month, is_closed = forecast.head(30), closed[books.days :][:30]
+    assert (month.yhat[is_closed] < 0.05 * month.yhat[~is_closed].mean()).all()
+    assert (month.yhat_lower[is_closed] == 0).all()
+    assert month.yhat[~is_closed].sum() == pytest.approx(usual.yhat.head(30)[~is_closed].sum(), rel=0.1)
+    assert (month.yhat_lower[~is_closed] > 0).mean() > 0.8
+    assert ((forecast.yhat_lower <= forecast.yhat) & (forecast.yhat <= forecast.yhat_upper)).all()
+
+
+def test_where_every_day_had_revenue_every_day_is_open_for_sure(books):
+    busy = replace(books, revenue=np.maximum(books.revenue, 1.0))
+    assert (feature_rows(busy, [100, 250, busy.days])["open_probability"] == 1).all()
+
+
+def test_a_day_that_may_be_closed_has_an_interval_that_begins_at_0(books, model):
+    rows = pd.concat([feature_rows(books, [books.days]).head(1)] * 4, ignore_index=True)
+    forecast = model.predict(rows.assign(open_probability=[1.0, 0.95, 0.5, 0.0]))
+    open_, likely, half, closed = forecast.itertuples()
+    assert half.yhat == pytest.approx(open_.yhat / 2)
+    assert (closed.yhat, closed.yhat_lower, closed.yhat_upper) == (0, 0, 0)
+    assert 0 == half.yhat_lower < likely.yhat_lower < open_.yhat_lower
+    # Of a day that is closed half of the time, the interval ends where 60% of the open days do.
+    assert open_.yhat < half.yhat_upper < likely.yhat_upper < open_.yhat_upper
+
+
+@pytest.mark.parametrize("times", [20, 100])
+def test_a_spike_at_the_end_of_history_does_not_carry_the_forecast_away(books, model, times):
     usual = model.predict(feature_rows(books, [books.days])).yhat
     revenue = books.revenue.copy()
-    revenue[-1] *= 20
+    revenue[-1] *= times
     value = books.value.copy()
-    value[books.days - 1, :3] = revenue[-1]
+    value[books.days - 1, 0] = revenue[-1]  # booked on the day itself: all of it is pick-up
     spiked = replace(books, revenue=revenue, value=value)
     forecast = RevenueForecaster(seed=3).fit(training_rows(spiked)).predict(feature_rows(spiked, [books.days])).yhat
-    # A day of twenty times the revenue is 19 of the 56 days that the pick-up is a mean of.
-    assert 0.7 < forecast.sum() / usual.sum() < 1.6
+    assert forecast.head(30).sum() == pytest.approx(usual.head(30).sum(), rel=0.1)
 
 
 def test_predict_revenue_answers_for_days_within_its_horizon_only(tables, model):
