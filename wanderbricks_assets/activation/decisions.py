@@ -115,15 +115,6 @@ def undecided(
     return [Decision(**row, choice=choice, note=note) for row in rows.to_pyarrow().to_pylist()]
 
 
-def adopted(price_decisions: Table, price_recommendations: Table) -> Table:
-    """The recommendations that hosts accepted and did not take back, with `decided_at`: what realized lift compares
-    with those that they rejected or left alone."""
-    decided = standing(price_decisions)
-    accepted = decided.filter(decided.decision == "accept")
-    key = ["property_id", "target_date", "prediction_date"]
-    return price_recommendations.join(accepted.select(*key, "decided_at", "decided_by"), key)
-
-
 def _row(
     lake: Lake, decision: Decision, found: dict | None, decided_by: str, decided_at: datetime
 ) -> dict[str, object]:

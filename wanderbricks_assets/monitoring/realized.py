@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from wanderbricks_assets.gold.as_known import bookings_as_known, bookings_made, cancelled
+from wanderbricks_assets.gold.decisions import RECOMMENDATION, standing
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis, np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_draws, bootstrap_interval
@@ -135,10 +136,10 @@ def pricing_lift(tables: Tables, moment: datetime) -> Realized:
     """By how much revenue per expected revenue is higher on nights whose recommended price was adopted.
 
     Nights of the last 30 days whose recommendation, made 14 days before, was to move. Adopted: within three days the
-    listed price moved to within 1% of it. Revenue of a night: the nightly rate of bookings made since those three days
-    and not cancelled; expected: that at the current price, as the model said. The ratio of the two sums of adopted
-    nights over that of the others, less one. This compares hosts who chose to follow with those who did not: it is no
-    experiment, and whatever else differs between them is in it.
+    host accepted it, and did not take that back, or the listed price moved to within 1% of it. Revenue of a night: the
+    nightly rate of bookings made since those three days and not cancelled; expected: that at the current price, as the
+    model said. The ratio of the two sums of adopted nights over that of the others, less one. This compares hosts who
+    chose to follow with those who did not: it is no experiment, and whatever else differs between them is in it.
     """
     lead, wait = timedelta(days=PRICE_LEAD_DAYS), timedelta(days=ADOPTION_DAYS)
     first = moment - timedelta(days=STAY_DAYS)
@@ -147,9 +148,7 @@ def pricing_lift(tables: Tables, moment: datetime) -> Realized:
     # The prediction_date is the last day before the prediction was made.
     said = said.filter(said.target_date == add_days(said.prediction_date, PRICE_LEAD_DAYS + 1))
     moves = said.filter((said.recommended_price / said.current_price - 1).abs() > MOVED)
-    nights = moves.select(
-        "property_id", "target_date", "made_at", "recommended_price", expected="current_expected_revenue"
-    )
+    nights = moves.select(*RECOMMENDATION, "made_at", "recommended_price", expected="current_expected_revenue")
     nights = nights.to_pandas()
     if nights.empty:
         reason = _no_forecast(
@@ -162,7 +161,11 @@ def pricing_lift(tables: Tables, moment: datetime) -> Realized:
     since = followed["updated_at"] - followed["made_at"]
     is_same = (followed["base_price"] / followed["recommended_price"] - 1).abs() <= SAME_PRICE
     followed = followed.loc[is_same & (since >= timedelta(0)) & (since < wait), "index"]
-    nights["adopted"] = nights.index.isin(followed)
+    decided = standing(tables["price_decisions"])
+    decided = decided.filter(decided.decision == "accept").select(*RECOMMENDATION, "decided_at").to_pandas()
+    accepted = nights.reset_index().merge(decided, on=list(RECOMMENDATION))
+    accepted = accepted.loc[accepted["decided_at"] - accepted["made_at"] < wait, "index"]
+    nights["adopted"] = nights.index.isin([*followed, *accepted])
     listings = nights.groupby("adopted")["property_id"].nunique().reindex([False, True], fill_value=0)
     if not listings[True]:
         return Realized("realized_revenue_lift", 0, reason="no recommendation was accepted yet")
@@ -249,7 +252,7 @@ READS = {
     "revenue_forecaster": ("revenue_forecast", "fact_booking_daily"),
     "demand_predictor": ("demand_forecast", "fact_booking_daily"),
     "conversion_predictor": ("conversion_scores", "page_views", "fact_booking_history"),
-    "pricing_optimizer": ("price_recommendations", "property_updates", "fact_booking_history"),
+    "pricing_optimizer": ("price_recommendations", "price_decisions", "property_updates", "fact_booking_history"),
     "customer_ltv": ("customer_value", "fact_booking_history"),
 }
 

@@ -12,7 +12,6 @@ from wanderbricks_assets.activation.decisions import (
     Decision,
     NoSuchRecommendation,
     OutOfDate,
-    adopted,
     open_recommendations,
     record_decisions,
     undecided,
@@ -198,14 +197,6 @@ def test_everything_undecided_that_moves_a_price_can_be_decided_at_once(lake: La
     assert len(decide(lake, *found, at_=now)) == 4
     assert undecided(lake, "accept", now) == []
     assert decide(lake, at_=now) == []
-
-
-def test_adopted_are_the_recommendations_that_were_accepted_and_not_taken_back(lake: Lake):
-    decide(lake, accept(1), accept(2), reject(3))
-    decide(lake, reject(2), at_=NOW + timedelta(hours=1))
-    found = adopted(lake.read("price_decisions"), lake.read("price_recommendations")).to_pyarrow().to_pylist()
-    assert [(row["property_id"], row["target_date"], row["decided_at"]) for row in found] == [(1, NIGHT, NOW)]
-    assert found[0]["reason"] == "lowered: guests respond strongly to price"
 
 
 def test_a_record_is_never_replaced_and_other_tables_are_never_appended_to(lake: Lake):

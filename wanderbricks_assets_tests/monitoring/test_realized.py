@@ -1,6 +1,6 @@
 """Realized accuracy against figures that were computed by hand."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -140,6 +140,7 @@ def recommended(adopted: int, others: int) -> dict:
             )
             for listing in listings
         ],
+        "price_decisions": [],
         "property_updates": [
             {"property_id": listing, "base_price": 110.5, "updated_at": made + DAY} for listing in range(adopted)
         ],
@@ -170,6 +171,29 @@ def test_a_price_that_moved_elsewhere_or_too_late_was_not_adopted():
         for row in given["property_updates"]
     ]
     assert realized.pricing_lift(tables(**given), MOMENT).reason == "no recommendation was accepted yet"
+
+
+def test_an_accepted_recommendation_is_adopted_though_the_listing_shows_another_price_unless_it_is_taken_back():
+    given = recommended(12, 15)
+    given["property_updates"] = []
+    made = MOMENT - 24 * DAY
+    given["price_decisions"] = [decided(listing, "accept", made + DAY) for listing in range(13)]
+    given["price_decisions"].append(decided(12, "reject", made + 2 * DAY))
+    found = realized.pricing_lift(tables(**given), MOMENT)
+    assert found.interval.value == pytest.approx(120 / 90 - 1)
+    assert found.units == 12
+
+
+def decided(listing: int, decision: str, at: datetime) -> dict:
+    night = MOMENT - 10 * DAY
+    return {
+        "decision_id": f"{listing} {at}",
+        "property_id": listing,
+        "target_date": night.date(),
+        "prediction_date": (night - 15 * DAY).date(),
+        "decision": decision,
+        "decided_at": at,
+    }
 
 
 def test_two_adopted_listings_are_no_evidence():
