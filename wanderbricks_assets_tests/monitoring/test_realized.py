@@ -217,6 +217,7 @@ EVERYTHING = {
     **{name: rows for name, rows in recommended(12, 15).items() if name != "fact_booking_history"},
     **{name: rows for name, rows in customers(80.0).items() if name != "fact_booking_history"},
 }
+EVERYTHING["price_decisions"] = [decided(12, "accept", MOMENT - 23 * DAY)]
 EVERYTHING["fact_booking_history"] = [
     {**row, "booking_id": number}
     for number, row in enumerate(
@@ -244,6 +245,7 @@ NOISE = {
     "customer_value": [said(MOMENT, user_id=1, predicted_ltv_12m=1e9)],
     "page_views": [view(999, str(MOMENT + DAY / 2), user_id=1)],
     "property_updates": [{"property_id": 1, "base_price": 1.0, "updated_at": MOMENT + DAY / 2}],
+    "price_decisions": [decided(12, "reject", MOMENT + DAY / 2)],
 }
 
 
@@ -258,7 +260,9 @@ def measured(lake: Lake, source: FilesSource) -> list:
 def place(folder, rows: dict[str, list[dict]]) -> tuple[Lake, FilesSource]:
     lake, whole = Lake(folder=str(folder / "lake")), Window.of_days(date(2020, 1, 1), date(2025, 1, 1))
     for name, given in rows.items():
-        if name in LAKE:
+        if name in LAKE and LAKE[name].append_only:
+            lake.append(name, table_of(LAKE[name], *given))
+        elif name in LAKE:
             lake.replace(name, table_of(LAKE[name], *given), whole)
     events = {name: source_table(name, *given).to_pyarrow() for name, given in rows.items() if name in SOURCE}
     deliver(folder / "source", events, None, date(2025, 1, 1))
