@@ -237,22 +237,25 @@ def up(
     serve_port: Annotated[int, typer.Option(help="Port of the predictions.")] = 8000,
 ) -> None:
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
-    with _sentences():
-        settings = _settings(home, source=source)
-    if "ui_url" not in settings.model_fields_set:
-        settings.ui_url = f"http://{host}:{port}"
-    if settings.source_folder == settings.home / "source":
-        settings.save()
-        simulate(settings.source_folder, until=_now(), start=midnight(settings.first_day), scale=scale)
-    code = _materialize(settings, _now())
-    scoreboard(settings.home)
-    if code == COULD_NOT_RUN:
-        raise typer.Exit(code)
+    from wanderbricks_assets.home import only_process
     from wanderbricks_assets.servers import Ports
     from wanderbricks_assets.servers import serve as serve_all
 
-    ports = Ports(port, mlflow_port, dashboard_port, serve_port)
-    raise typer.Exit(serve_all(settings, host, ports, console.print))
+    with ExitStack() as held:
+        with _sentences():
+            settings = _settings(home, source=source)
+            lock = held.enter_context(only_process(settings, "up"))
+        if "ui_url" not in settings.model_fields_set:
+            settings.ui_url = f"http://{host}:{port}"
+        if settings.source_folder == settings.home / "source":
+            settings.save()
+            simulate(settings.source_folder, until=_now(), start=midnight(settings.first_day), scale=scale)
+        code = _materialize(settings, _now(), servers_are_down=True)
+        scoreboard(settings.home)
+        if code == COULD_NOT_RUN:
+            raise typer.Exit(code)
+        ports = Ports(port, mlflow_port, dashboard_port, serve_port)
+        raise typer.Exit(serve_all(settings, host, ports, lock, console.print))
 
 
 @app.command()
@@ -380,7 +383,7 @@ def _decide(
     console.print(f"{len(rows):,} recorded")
 
 
-def _materialize(settings: Settings, moment: datetime) -> int:
+def _materialize(settings: Settings, moment: datetime, servers_are_down: bool = False) -> int:
     from wanderbricks_assets.automation.alerts.destinations import alert_destinations
     from wanderbricks_assets.home import enter, make_databases, only_process
     from wanderbricks_assets.resources.source import FilesSource, SourceError
@@ -396,10 +399,10 @@ def _materialize(settings: Settings, moment: datetime) -> int:
         enter(settings)
         make_databases(settings)
         settings.save()
-        return _catch_up(settings, moment)
+        return _catch_up(settings, moment, servers_are_down)
 
 
-def _catch_up(settings: Settings, moment: datetime) -> int:
+def _catch_up(settings: Settings, moment: datetime, servers_are_down: bool) -> int:
     # One event for a range of planned partitions, not one for each: halves the time that recording history takes.
     os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "true"
     import dagster as dg
@@ -431,7 +434,7 @@ def _catch_up(settings: Settings, moment: datetime) -> int:
     console.print(f"Materializing up to {moment:%Y-%m-%d %H:%M} UTC from {settings.source_folder}")
     running = settings.home / "running"
     with dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
-        for orphan in close_orphans(instance, running):
+        for orphan in close_orphans(instance, running, launched=servers_are_down):
             console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
         # What this process leaves undone the next one does, not the daemon.
         tags = {PROCESS: process, MAX_RETRIES_TAG: "0"}

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from wanderbricks_assets.home import enter
@@ -44,8 +45,11 @@ class Ports:
     predictions: int
 
 
-def serve(settings: Settings, host: str, ports: Ports, say: Callable[[str], None]) -> int:
-    """Start the servers, print their addresses, wait until one ends or the person stops them; returns an exit code."""
+def serve(settings: Settings, host: str, ports: Ports, lock: IO[str], say: Callable[[str], None]) -> int:
+    """Start the servers, print their addresses, wait until one ends or the person stops them; returns an exit code.
+
+    They hold the lock, too: should this process be killed, the home is still in use.
+    """
     environment = enter(settings)
     environment["WANDERBRICKS_UI_URL"] = settings.ui_url
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -64,7 +68,12 @@ def serve(settings: Settings, host: str, ports: Ports, say: Callable[[str], None
             log = (logs / f"{server.name.replace(' ', '-').lower()}.log").open("ab")
             # A session of its own, so that Ctrl-C reaches the servers once, from here, and in order.
             running[server] = subprocess.Popen(
-                server.command, env=environment, stdout=log, stderr=log, start_new_session=True
+                server.command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
             )
         for server in servers:
             if server.address:

@@ -40,15 +40,16 @@ def sign_of_life(folder: Path) -> Iterator[str]:
             file.unlink()
 
 
-def close_orphans(instance: dg.DagsterInstance, folder: Path) -> list[str]:
+def close_orphans(instance: dg.DagsterInstance, folder: Path, launched: bool = False) -> list[str]:
     """Mark the Dagster runs of dead processes as failed; returns their ids.
 
-    Runs that carry no sign of life, as those that the UI launches, are left to Dagster.
+    launched: also those that carry no sign of life, as the daemon and the UI launch them; for when neither is running.
+    Otherwise they are left to Dagster.
     """
     orphans = [
         run
         for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-        if PROCESS in run.tags and _is_dead(folder / run.tags[PROCESS])
+        if (_is_dead(folder / run.tags[PROCESS]) if PROCESS in run.tags else launched)
     ]
     for run in orphans:
         instance.add_run_tags(run.run_id, {_KILLED: "true"})
