@@ -52,14 +52,10 @@ def test_runs_of_a_living_process_are_left_alone_and_those_of_a_killed_one_are_c
     assert list((tmp_path / "running").iterdir()) == []
 
 
-def test_runs_that_the_daemon_launched_are_closed_only_when_no_server_runs_and_queued_ones_stay(tmp_path):
+def test_a_run_that_the_daemon_launched_is_closed_only_when_no_server_runs(tmp_path):
     (tmp_path / "running").mkdir()
     with dg.DagsterInstance.ephemeral() as instance:
-        for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED):
-            instance.add_run(dg.DagsterRun("predictions", run_id=make_new_run_id(), status=status))
+        instance.add_run(dg.DagsterRun("predictions", run_id=make_new_run_id(), status=dg.DagsterRunStatus.STARTED))
         assert close_orphans(instance, tmp_path / "running") == []
         assert len(close_orphans(instance, tmp_path / "running", launched=True)) == 1
-        assert {run.status for run in instance.get_runs()} == {
-            dg.DagsterRunStatus.FAILURE,
-            dg.DagsterRunStatus.QUEUED,
-        }
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
