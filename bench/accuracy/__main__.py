@@ -53,6 +53,9 @@ def _measured(name: str, home: Path) -> Iterator[list[str]]:
         "" if best is None else f"{best:.4g}",
         "" if best is None else f"{metric.value / best:.2f}",
     ]
+    if name == "revenue_forecaster":  # what it corrects: the least that the correction must be worth
+        alone = evaluation.metrics["pickup_mape"]
+        yield [f"{name}, pick-up alone", home.name, f"{alone:.4g}", *[""] * (len(HEADINGS) - 3)]
     if name == "customer_ltv":
         yield _ranking(home, evaluation, None if best is None else Path(source.folder))
 
