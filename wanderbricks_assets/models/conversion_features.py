@@ -13,6 +13,7 @@ from wanderbricks_assets.features.past import Past, in_memory, known_at, taken
 from wanderbricks_assets.gold.as_known import bookings_made
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.lazy import Table, ibis, np, pd
+from wanderbricks_assets.models.frames import fixed_share
 from wanderbricks_assets.models.model import Tables
 
 READS = (
@@ -112,18 +113,10 @@ def believed_views(page_views: Table, start: datetime, end: datetime, low: float
     """The believed views in [start, end) of users whose share is in [low, high), computed once as several queries look
     at them: KEYS, device_type, referrer. Views of nobody can have no label."""
     rows = page_views.filter((page_views.timestamp >= start) & (page_views.timestamp < end))
-    share = user_share(rows.user_id)
+    share = fixed_share(rows.user_id)
     rows = accepted("page_views", rows.filter((share >= low) & (share < high)))
     rows = rows.select("view_id", "user_id", "property_id", "device_type", "referrer", viewed_at=rows.timestamp)
     return ibis.memtable(rows.to_pyarrow(), schema=rows.schema())
-
-
-def user_share(user_id: ibis.Value | pd.Series) -> ibis.Value | pd.Series:
-    """A fixed number in [0, 1) for each user, spread evenly (multiplicative hashing: Knuth, volume 3, section 6.4).
-
-    Users are sampled and split by it: the same ones every week, on every engine.
-    """
-    return (user_id % 2**31) * 2654435761 % 2**32 / 2**32
 
 
 def view_features(views: Table, tables: Tables, start: datetime, end: datetime) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from wanderbricks_assets.lazy import Table, np, pd
+from wanderbricks_assets.models.calendar import last_anchored
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated, Classifier, log_loss, sigmoid
 from wanderbricks_assets.models.conversion_evaluation import (
     SLICES,
@@ -28,11 +29,12 @@ from wanderbricks_assets.models.conversion_features import (
     RATIOS,
     READS,
     believed_views,
-    user_share,
     view_features,
     with_label,
 )
+from wanderbricks_assets.models.frames import fixed_share
 from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +44,6 @@ TRAINING_VIEWS = 100_000  # at most, by drawing users: more move the AUC by less
 FEWEST_CONVERSIONS = 100  # views that became bookings, in the training set and in the evaluated rows
 TEST_SPAN = timedelta(weeks=6)
 TEST_USERS = 0.3  # share of users that an evaluation keeps out of training
-FIRST_MONDAY = datetime(2000, 1, 3)  # noqa: DTZ001 (naive UTC): evaluated weeks are whole weeks counted from here
 SCORED_SPAN = timedelta(days=7)  # views this old and younger are scored
 LATER_FROM = 0.8  # the last fifth of the views, by which one candidate is chosen and calibrated
 ENSEMBLE = 10  # members for the interval
@@ -159,15 +160,14 @@ class ConversionPredictor(Model):
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
         """Fit on what was known TEST_SPAN earlier, without the test users; measure their views of the weeks since."""
-        weeks = (cutoff - LABEL_SPAN - FIRST_MONDAY) // timedelta(weeks=1)
-        end = FIRST_MONDAY + weeks * timedelta(weeks=1)
+        end = midnight(last_anchored((cutoff - LABEL_SPAN).date(), timedelta(weeks=1)))
         start = end - TEST_SPAN
         learned = start - LABEL_SPAN
         others = _sampled(tables, learned - TRAINING_SPAN, learned, below=1 - TEST_USERS)
         tested = believed_views(tables["page_views"], start - LOOK_BACK, end, 1 - TEST_USERS)
         views = others.union(tested)
         frame = view_features(views, tables, learned - TRAINING_SPAN, end)
-        is_test = user_share(frame["user_id"]) >= 1 - TEST_USERS
+        is_test = fixed_share(frame["user_id"]) >= 1 - TEST_USERS
         training = with_label(frame[~is_test].reset_index(drop=True), tables["fact_booking_history"], views, start)
         _check_labels(training, tables, (learned - TRAINING_SPAN, learned), start)
         model = cls(seed).fit(training)
@@ -291,7 +291,7 @@ def _sampled(tables: Tables, start: datetime, end: datetime, below: float) -> Ta
     """The views that training rows of [start, end) are made from, of users whose share is less than `below`: fewer
     users where there are more than TRAINING_VIEWS."""
     views = tables["page_views"]
-    among = (views.timestamp >= start - LOOK_BACK) & (views.timestamp < end) & (user_share(views.user_id) < below)
+    among = (views.timestamp >= start - LOOK_BACK) & (views.timestamp < end) & (fixed_share(views.user_id) < below)
     count = views.filter(among).count().execute()
     return believed_views(views, start - LOOK_BACK, end, high=below * min(1.0, TRAINING_VIEWS / max(count, 1)))
 

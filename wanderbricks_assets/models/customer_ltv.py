@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from wanderbricks_assets.contracts.predictions import RISKS, SEGMENTS
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.buy_till_you_die import expected_spend
+from wanderbricks_assets.models.calendar import last_anchored
 from wanderbricks_assets.models.customer_actions import read_actions
 from wanderbricks_assets.models.customer_evaluation import deciles_and_lorenz, measured
 from wanderbricks_assets.models.customer_features import (
@@ -24,13 +25,14 @@ from wanderbricks_assets.models.customer_features import (
 )
 from wanderbricks_assets.models.linear_and_trees import LinearAndTrees
 from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABEL = "value_12m"
 FEWEST = 100  # customers who booked again, and who did not
-FIRST_MONDAY = datetime(2000, 1, 3)  # noqa: DTZ001 (naive UTC): test windows begin every 4 weeks counted from here
+TEST_STEP = timedelta(weeks=4)  # between the beginnings of test windows
 
 SEGMENT_SHARES = (0.8, 0.5)  # High Value: the top 20% of the customers trained on; Medium Value: the next 30%
 RISK_BOUNDS = (0.5, 0.8)  # churn risk is Medium where no booking is likelier than one, High from 80% on
@@ -121,8 +123,7 @@ class CustomerLtv(Model):
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
         """Train on what was known at a moment a year ago, and measure on the 12 months since."""
-        weeks = (cutoff - YEAR - FIRST_MONDAY) // timedelta(weeks=4)
-        moment = FIRST_MONDAY + weeks * timedelta(weeks=4)
+        moment = midnight(last_anchored((cutoff - YEAR).date(), TEST_STEP))
         check_history(tables, cutoff, moment - YEAR)
         model = cls(seed).fit(cls.training_set(tables, moment))
         test = customers(tables, moment)

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from wanderbricks_assets.gold.as_known import versions
 from wanderbricks_assets.lazy import Table, ibis, np, pd
+from wanderbricks_assets.models.calendar import days_since
 from wanderbricks_assets.models.frames import frame
 from wanderbricks_assets.models.model import CannotLearn, Tables
 from wanderbricks_assets.window import midnight
@@ -113,10 +114,10 @@ def read_market(tables: Tables, moment: datetime, origins: list[date]) -> Market
     ids = properties["property_id"].to_numpy()
     known = booked[booked["property_id"].isin(ids)]
     check_ins = np.zeros((len(ids), days))
-    check_ins[np.searchsorted(ids, known["property_id"]), _days_since(first_day, known["check_in_date"])] = known[
+    check_ins[np.searchsorted(ids, known["property_id"]), days_since(first_day, known["check_in_date"])] = known[
         "booking_count"
     ]
-    listed = np.arange(days) >= _days_since(first_day, properties["created_at"])[:, None]
+    listed = np.arange(days) >= days_since(first_day, properties["created_at"])[:, None]
     calendar = tables["dim_date"].filter(ibis._.date >= ibis.date(first_day))
     calendar = calendar.select("country", "date", is_holiday=ibis._.is_holiday.cast("float64"))
     return Market(
@@ -140,10 +141,10 @@ def _states(history: Table, moment: datetime, first_day: date, ids: np.ndarray) 
     return pd.DataFrame(
         {
             "property": np.searchsorted(ids, states["property_id"]),
-            "day": _days_since(first_day, states["check_in_date"]),
+            "day": days_since(first_day, states["check_in_date"]),
             # Known at the first midnight after it began, and until the last one before the next state began.
-            "since": _days_since(first_day, states["known_at"]) + 1,
-            "until": _days_since(first_day, states["known_until"].fillna(pd.Timestamp(moment))),
+            "since": days_since(first_day, states["known_at"]) + 1,
+            "until": days_since(first_day, states["known_until"].fillna(pd.Timestamp(moment))),
         }
     )
 
@@ -275,8 +276,3 @@ def _running_sums(days: np.ndarray, group: np.ndarray) -> np.ndarray:
     first = np.searchsorted(group[together], np.arange(group.max() + 1))
     sums = np.add.reduceat(days[together].astype(float), first, axis=0)
     return np.pad(sums.cumsum(axis=1), ((0, 0), (1, 0)))
-
-
-def _days_since(first_day: date, days: pd.Series) -> np.ndarray:
-    """[rows] whole days since the first day began."""
-    return (days - pd.Timestamp(first_day)).dt.days.to_numpy()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
+from wanderbricks_assets.models.calendar import anchored
 from wanderbricks_assets.models.count_boosters import COUNT_BOOSTERS, CountBooster, poisson_deviance
 from wanderbricks_assets.models.demand_features import (
     CATEGORIES,
@@ -28,7 +29,6 @@ from wanderbricks_assets.window import midnight
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ANCHOR = date(2000, 1, 3)  # a Monday: origins are counted from it, so that they are the same next week
 TRAINING_STEP = 15  # days between training origins: coprime to 7, so that horizons meet all weekdays
 TRAINING_DAYS = 365
 TRAINING_ZEROS = 60_000  # cells without a booking to come; those with one are all there
@@ -343,21 +343,16 @@ def _training_origins(tables: Tables, earliest_cutoff: date, cutoff: date) -> li
         known = max((earliest_cutoff - first).days, 0)
         raise CannotLearn(f"{known} days of bookings are known; the predictor needs {MIN_HISTORY_DAYS}")
     begin = max(first + timedelta(days=HORIZON_DAYS), earliest_cutoff - timedelta(days=TRAINING_DAYS + HORIZON_DAYS))
-    return _anchored(begin, cutoff - timedelta(days=1), TRAINING_STEP)
+    return anchored(begin, cutoff - timedelta(days=1), TRAINING_STEP)
 
 
 def _evaluation_origins(tables: Tables, cutoff: date) -> list[date]:
     """The last anchored origins that have 30 realized days after them and a year before them."""
     first = first_check_in(tables)
-    origins = _anchored(first + timedelta(days=LAST_YEAR), cutoff - timedelta(days=HORIZON_DAYS), EVALUATION_STEP)
+    origins = anchored(first + timedelta(days=LAST_YEAR), cutoff - timedelta(days=HORIZON_DAYS), EVALUATION_STEP)
     if len(origins) < EVALUATION_ORIGINS:
         raise CannotLearn(
             f"{(cutoff - first).days} days of bookings are known, which gives {len(origins)} origins with a year "
             f"before and 30 days after them; {EVALUATION_ORIGINS} are needed"
         )
     return origins[-EVALUATION_ORIGINS:]
-
-
-def _anchored(first: date, last: date, step: int) -> list[date]:
-    begin = first + timedelta(days=-(first - ANCHOR).days % step)
-    return [begin + timedelta(days=days) for days in range(0, (last - begin).days + 1, step)]

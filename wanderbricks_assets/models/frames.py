@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from wanderbricks_assets.lazy import Table, pd
+from wanderbricks_assets.lazy import Table, ibis, pd
 from wanderbricks_assets.models.model import SLICE_COLUMNS
 
 
 def frame(rows: Table, *order: str) -> pd.DataFrame:
     """The rows in an order, their dates as datetime64: Ibis gives objects, which take four times as long to make."""
     return rows.order_by(*order).to_pyarrow().to_pandas(date_as_object=False)
+
+
+def fixed_share(number: ibis.Value | pd.Series) -> ibis.Value | pd.Series:
+    """A fixed number in [0, 1) for each whole number, spread evenly (multiplicative hashing: Knuth, volume 3, 6.4).
+
+    Users and listings are sampled and split by it: the same ones every week, on every engine.
+    """
+    return (number % 2**31) * 2654435761 % 2**32 / 2**32
 
 
 def sliced(

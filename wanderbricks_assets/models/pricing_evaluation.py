@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.accepted_prices import at_accepted_prices, at_listed_prices
+from wanderbricks_assets.models.calendar import FIRST_MONDAY, last_anchored
 from wanderbricks_assets.models.elasticity import (
     SURE,
     Elasticities,
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
     from wanderbricks_assets.models.pricing_optimizer import PricingOptimizer
 
 ORIGINS = 3
-FIRST_MONDAY = date(
-    2000, 1, 3
-)  # origins are whole blocks of four weeks from here, so that later evaluations share them
-BLOCK = timedelta(days=28)
+BLOCK = timedelta(days=28)  # origins are whole blocks from FIRST_MONDAY, so that later evaluations share them
 BINS = 5
 DRAWS = 200  # of the judges' coefficients
 VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred times
@@ -115,8 +113,8 @@ def _nights_and_bookings(weeks: pd.DataFrame, tables: Tables, origin: pd.Timesta
 
 def _origins(cutoff: date) -> list[pd.Timestamp]:
     """The last anchored days whose 30 nights have passed before the cutoff."""
-    blocks = (cutoff - timedelta(days=DAYS) - FIRST_MONDAY) // BLOCK
-    return [pd.Timestamp(FIRST_MONDAY + (blocks - k) * BLOCK) for k in reversed(range(ORIGINS))]
+    last = last_anchored(cutoff - timedelta(days=DAYS), BLOCK)
+    return [pd.Timestamp(last - k * BLOCK) for k in reversed(range(ORIGINS))]
 
 
 def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[Interval, float, np.ndarray, np.ndarray]:

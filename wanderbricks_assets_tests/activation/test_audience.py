@@ -7,7 +7,7 @@ import pytest
 from wanderbricks_assets.activation.audience import Audience, audience_rules, holdout_number, marketing_audience
 from wanderbricks_assets.contracts.activation import MARKETING_AUDIENCE
 from wanderbricks_assets.contracts.rules import ANY, AUDIENCE_RULES
-from wanderbricks_assets.models.conversion_features import user_share
+from wanderbricks_assets.models.frames import fixed_share
 from wanderbricks_assets_tests.activation.market import (
     MOMENT,
     audience_of,
@@ -116,7 +116,7 @@ def test_the_holdout_is_a_share_of_the_users_with_all_their_properties_and_the_s
 
 def test_who_is_held_out_has_nothing_to_do_with_whom_the_model_was_tested_on():
     users = shares(20_000)
-    found = users.select(held=holdout_number(users.user_id), tested=user_share(users.user_id)).to_pandas()
+    found = users.select(held=holdout_number(users.user_id), tested=fixed_share(users.user_id)).to_pandas()
     assert found.corr().held.tested == pytest.approx(0, abs=0.02)
     assert (found.held[found.tested >= 0.7] < 0.1).mean() == pytest.approx(0.1, abs=0.01)
 

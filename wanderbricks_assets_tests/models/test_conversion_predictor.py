@@ -21,11 +21,11 @@ from wanderbricks_assets.models.conversion_features import (
     LABEL,
     LABEL_SPAN,
     believed_views,
-    user_share,
     view_features,
     with_label,
 )
 from wanderbricks_assets.models.conversion_predictor import TEST_USERS, ConversionPredictor, _better
+from wanderbricks_assets.models.frames import fixed_share
 from wanderbricks_assets.models.model import SLICE_COLUMNS, CannotLearn
 from wanderbricks_assets_tests.models.browsing_world import (
     CUTOFF,
@@ -185,15 +185,15 @@ def test_what_is_known_of_a_view_does_not_depend_on_which_other_users_are_looked
 
 def test_users_are_the_same_in_every_engine_and_spread_evenly():
     users = pd.Series(np.arange(1, 10_001))
-    share = user_share(users)
-    in_engine = ibis.memtable(pd.DataFrame({"user_id": users})).mutate(share=user_share(ibis._.user_id)).to_pandas()
+    share = fixed_share(users)
+    in_engine = ibis.memtable(pd.DataFrame({"user_id": users})).mutate(share=fixed_share(ibis._.user_id)).to_pandas()
     assert np.allclose(share, in_engine.sort_values("user_id")["share"])
     assert np.allclose(np.histogram(share, bins=10, range=(0, 1))[0], 1000, atol=20)
 
 
 def test_the_evaluated_users_and_weeks_are_not_those_of_training(evaluation):
     rows = evaluation.rows
-    assert (user_share(rows["user_id"]) >= 1 - TEST_USERS).all()
+    assert (fixed_share(rows["user_id"]) >= 1 - TEST_USERS).all()
     assert rows["viewed_at"].min().weekday() == 0
     assert rows["viewed_at"].max() < CUTOFF - LABEL_SPAN
     assert set(rows) >= {*KEYS, "actual", "predicted"}
