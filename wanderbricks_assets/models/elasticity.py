@@ -23,9 +23,9 @@ from wanderbricks_assets.models.price_panel import CONTROLS
 
 FOLDS = 3
 SURE = 1.645  # standard deviations: 90% of a normal distribution lies within
-ENOUGH_ROWS = (
-    60_000  # to learn from; of more, every so manyth week: neighbours share a price and most of their calendar
-)
+VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred times
+# To learn from; of more, every so manyth week: neighbours share a price and most of their calendar.
+ENOUGH_ROWS = 60_000
 # Weeks since the price was set: not the week of the change itself, which has bookings at both prices, by guests who
 # began to look before it, and up to a quarter, after which most prices were set anew.
 SETTLED = (1, 12)
@@ -150,7 +150,21 @@ def _fade(y: np.ndarray, h: np.ndarray, d: np.ndarray, later: np.ndarray, listin
     Solves the score for theta * (d - fade * later); errors are clustered by listing.
     """
     x = np.column_stack([d, later])
-    theta = np.zeros(2)
+    theta, errors = solved(y, h, x, listing)
+    left = y * np.exp(-x @ theta) - h
+    fade = float(np.clip(-theta[1] / theta[0], -_MOST_FADE, _MOST_FADE)) if theta[0] < 0 else 0.0
+    alone = d - fade * later
+    score = np.bincount(listing, left * alone)
+    given = score @ score / (h @ alone**2) ** 2
+    return fade, float(np.sqrt(max(errors[0] ** 2 - given, 0.0)) / abs(theta[0]))
+
+
+def solved(y: np.ndarray, h: np.ndarray, x: np.ndarray, listing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The score's solution for the mean exp(x @ theta) and its standard errors, clustered by listing: [columns] each.
+
+    y, h, listing (0 to the number of listings): [rows]; x: [rows, columns].
+    """
+    theta = np.zeros(x.shape[1])
     for _ in range(_NEWTON_STEPS):
         weight = y * np.exp(-x @ theta)
         step = np.linalg.lstsq(x.T @ (x * weight[:, None]), x.T @ (weight - h), rcond=None)[0]
@@ -158,12 +172,7 @@ def _fade(y: np.ndarray, h: np.ndarray, d: np.ndarray, later: np.ndarray, listin
     left = y * np.exp(-x @ theta) - h
     scores = np.column_stack([np.bincount(listing, left * column) for column in x.T])
     bread = np.linalg.pinv(x.T @ (x * h[:, None]))
-    both = (bread @ (scores.T @ scores) @ bread)[0, 0]
-    fade = float(np.clip(-theta[1] / theta[0], -_MOST_FADE, _MOST_FADE)) if theta[0] < 0 else 0.0
-    alone = d - fade * later
-    score = np.bincount(listing, left * alone)
-    given = score @ score / (h @ alone**2) ** 2
-    return fade, float(np.sqrt(max(both - given, 0.0)) / abs(theta[0]))
+    return theta, np.sqrt(np.diag(bread @ (scores.T @ scores) @ bread))
 
 
 def _folds(panel: pd.DataFrame) -> np.ndarray:

@@ -10,14 +10,15 @@ from wanderbricks_assets.models.accepted_prices import at_accepted_prices, at_li
 from wanderbricks_assets.models.calendar import FIRST_MONDAY, last_anchored
 from wanderbricks_assets.models.elasticity import (
     SURE,
+    VERY_SURE,
     Elasticities,
     growth,
     listing_rate,
     residuals,
     response,
 )
-from wanderbricks_assets.models.frames import sliced
-from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Tables
+from wanderbricks_assets.models.frames import fixed_share, sliced
+from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Interval, Tables
 from wanderbricks_assets.models.one_thread import one_thread
 from wanderbricks_assets.models.price_choice import arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import (
@@ -29,6 +30,7 @@ from wanderbricks_assets.models.price_panel import (
     panel_at,
     weekly_panel,
 )
+from wanderbricks_assets.models.price_placebo import placebo
 from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
@@ -40,7 +42,6 @@ ORIGINS = 3
 BLOCK = timedelta(days=28)  # origins are whole blocks from FIRST_MONDAY, so that later evaluations share them
 BINS = 5
 DRAWS = 200  # of the judges' coefficients
-VERY_SURE = 2.58  # standard errors: a true model exceeds them once in a hundred times
 
 
 @one_thread
@@ -58,16 +59,17 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     check(past[past.week < origins[0]])
     past = at_listed_prices(past, tables["price_decisions"], midnight(cutoff))
     to_sell = pd.concat([_nights_and_bookings(weeks, tables, origin) for origin in origins], ignore_index=True)
+    half_of, half_to_sell = _half(past.property_id), _half(to_sell.property_id)
     judges, held_out, priced = [], [], []
     for half in (0, 1):
-        mine = past.property_id % 2 == half
-        model = method(seed).fit(past[~mine & (past.week < origins[0])].reset_index(drop=True))
+        mine = half_of == half
+        model = method(seed).fit(_choosers(past[~mine & (past.week < origins[0])]))
         judged = residuals(past[mine], seed)
         judges.append(Elasticities.fit(response(judged)))
         held_out.append(judged.assign(elasticity=model.elasticities.of(judged)[0]))
         for origin in origins:
             model.rate = model.rates(past[mine & (past.week < origin)])
-            nights = model.believe(to_sell[(to_sell.property_id % 2 == half) & (to_sell.week == origin)])
+            nights = model.believe(to_sell[(half_to_sell == half) & (to_sell.week == origin)])
             priced.append(pd.concat([nights, choose_prices(nights, model.rails)], axis=1))
     rows = pd.concat(priced, ignore_index=True)
     judged = pd.concat(held_out, ignore_index=True)
@@ -77,6 +79,7 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
     stays = rows.recommended_price == rows.current_price
     moves = np.abs(np.log(rows.recommended_price / rows.current_price)[~stays])
     sold = rows.reason == "kept: already booked"
+    change = (rows.recommended_price / rows.current_price - 1)[~sold]
     evaluated = _rows(rows, judge_elasticity, demand)
     return Evaluation(
         metric=lift,
@@ -93,6 +96,9 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
             "lift_if_elasticity_is_constant": steady,
             "share_of_prices_moved": float((~stays).mean()),
             "share_of_prices_raised": float((rows.recommended_price > rows.current_price).mean()),
+            "share_of_free_nights_lowered": float((change < 0).mean()),
+            "share_of_free_nights_raised": float((change > 0).mean()),
+            "mean_price_change_of_free_nights": float(change.mean()),
             "share_already_booked": float(sold.mean()),
             "share_declined": float((stays & ~sold).mean()),
             "mean_move": float(moves.mean()) if len(moves) else 0.0,
@@ -100,6 +106,20 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
         }
         | extra,
     )
+
+
+def _half(property_id: pd.Series) -> pd.Series:
+    """0 or 1 for each listing, the same every week."""
+    return (fixed_share(property_id) >= 0.5).astype(int)
+
+
+def _choosers(past: pd.DataFrame) -> pd.DataFrame:
+    """The weeks of the listings that choose prices for the others. Raises CannotLearn where they are too few."""
+    try:
+        check(past)
+    except CannotLearn as reason:
+        raise CannotLearn(f"half of the listings must judge the prices that the other half chose: {reason}") from reason
+    return past.reset_index(drop=True)
 
 
 def _nights_and_bookings(weeks: pd.DataFrame, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
@@ -123,7 +143,7 @@ def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[In
     Judged elasticity and demand are [rows]. The interval is that of the judges' coefficients and demand curve. What a
     listing's own elasticity is beside its traits is not known, so its revenue is the mean over what it may be.
     """
-    half = rows.property_id.to_numpy() % 2
+    half = _half(rows.property_id).to_numpy()
     judged = np.empty(len(rows))
     listing = rows.groupby(["property_id", "week"], sort=False).ngroup().to_numpy()  # one elasticity for its nights
     first = rows.drop_duplicates(["property_id", "week"])
@@ -156,7 +176,10 @@ def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[In
 
 
 def _calibration(judged: pd.DataFrame) -> tuple[Calibration, dict[str, float]]:
-    """Do listings that chose nothing respond as the chooser's elasticities say? By price residual, in five bins."""
+    """Do listings that chose nothing respond as the chooser's elasticities say, and not before a price was set?
+
+    By price residual, in five bins.
+    """
     d, h, y = (judged[name].to_numpy() for name in ("price_residual", "expected_bookings", "bookings"))
     said = h * np.exp(judged.elasticity.to_numpy() * d)
     bins = np.digitize(d, np.quantile(d, np.linspace(0, 1, BINS + 1)[1:-1]))
@@ -166,15 +189,18 @@ def _calibration(judged: pd.DataFrame) -> tuple[Calibration, dict[str, float]]:
     left = np.bincount(listing, (y * np.exp(-judged.elasticity.to_numpy() * d) - h) * d)
     rest, error = left.sum() / (h @ d**2), np.sqrt(left @ left) / (h @ d**2)
     observed, predicted = np.bincount(bins, y), np.bincount(bins, said)
-    holds = abs(rest) < VERY_SURE * error
+    before = placebo(judged)
+    holds = abs(rest) < VERY_SURE * error and before.holds
     statement = (
         f"on held-out listings the elasticity differs from the predicted by {rest:+.2f} (standard error {error:.2f}); "
         "bookings over predicted, from the lowest to the highest relative price: "
         + ", ".join(f"{ratio:.2f}" for ratio in observed / predicted)
+        + f"; {before}"
     )
     curve = {f"observed_response_bin_{k + 1}": float(v) for k, v in enumerate(observed / np.bincount(bins, h))}
     curve |= {f"predicted_response_bin_{k + 1}": float(v) for k, v in enumerate(predicted / np.bincount(bins, h))}
-    return Calibration(bool(holds), statement), curve | {"elasticity_left_over": float(rest)}
+    extra = {"elasticity_left_over": float(rest), "placebo_lead": before.lead, "placebo_error": before.standard_error}
+    return Calibration(bool(holds), statement), curve | extra
 
 
 def _pooled(judges: list[Elasticities]) -> tuple[float, float]:

@@ -37,7 +37,11 @@ class PricingOptimizer(Model):
     flavours = ("lightgbm",)
     limits = (
         "The response to price is estimated from prices that hosts chose; an experiment would be stronger evidence.",
-        "Competitors are taken to keep their prices, and guests to book no other night instead.",
+        "A demand that hosts price on and no table records would be taken for the answer to the price: calibration "
+        "looks for one that lasts (the placebo), and cannot see a short one.",
+        "Competitors are taken to keep their prices, and guests to book no other night instead: the lift is of one "
+        "listing at a time, and less where many move together. share_of_free_nights_lowered, "
+        "share_of_free_nights_raised and mean_price_change_of_free_nights tell how many would.",
     )
 
     def __init__(self, seed: int = 0, rails: GuardRails | None = None):

@@ -21,12 +21,14 @@ def market(
     whim: float = 0.12,
     bookings_per_week: float = 2.0,
     days_between_changes: int = 70,
+    unseen: tuple[float, float] = (0.0, 0.0),
     seed: int = 0,
 ) -> dict[str, ibis.Table]:
     """property_features, fact_booking_history and price_decisions (nobody decided) of `weeks` weeks before END.
 
     Prices are set anew every `days_between_changes` or so: by the season of the day, and by `whim` (standard deviation
-    of the log).
+    of the log). `unseen`: by how much hosts price on, and guests feel, a demand of each listing that no table records
+    and that lasts about two months (log points per standard deviation).
     """
     rng = np.random.default_rng(seed)
     days = weeks * 7
@@ -38,10 +40,16 @@ def market(
     is_set = rng.random((days, listings)) < 1 / days_between_changes
     is_set[0] = True
     chosen = follows_season * season[:, place] + rng.normal(0, whim, (days, listings))
+    if any(unseen):
+        hidden = _lasting(rng, days, listings)
+        chosen += unseen[0] * hidden
+        season_of = season[:, place] + unseen[1] * hidden
+    else:
+        season_of = season[:, place]
     last_set = np.maximum.accumulate(np.where(is_set, day[:, None], 0), axis=0)
     price = np.round(usual * np.exp(np.take_along_axis(chosen, last_set, axis=0)), 2)
     popularity = rng.gamma(4.0, 0.25, listings)
-    rate = bookings_per_week / 7 * popularity * np.exp(season[:, place]) * (price / usual) ** elasticity
+    rate = bookings_per_week / 7 * popularity * np.exp(season_of) * (price / usual) ** elasticity
     first = END - timedelta(days=days)
     dates = np.array([np.datetime64(first) + np.timedelta64(int(d), "D") for d in day])
 
@@ -88,6 +96,15 @@ def market(
     }
     made = {name: _table(contract, rows) for name, (contract, rows) in tables.items()}
     return made | {"price_decisions": decisions_of()}
+
+
+def _lasting(rng: np.random.Generator, days: int, listings: int, life: float = 60.0) -> np.ndarray:
+    """[days, listings] of variance 1, each day drawn to 0 by 1 / life (an autoregressive process)."""
+    kept, steps = np.exp(-1 / life), rng.standard_normal((days, listings))
+    values = np.zeros((days, listings))
+    for day in range(1, days):
+        values[day] = kept * values[day - 1] + np.sqrt(1 - kept**2) * steps[day]
+    return values
 
 
 def _table(contract, rows: pd.DataFrame) -> ibis.Table:
