@@ -106,6 +106,29 @@ def _pricing(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
     return (rows.recommended_price * demand).sum() / (rows.current_price * rows.predicted).sum() - 1
 
 
+def lifts_together(rows: pd.DataFrame, folder: Path) -> tuple[float, float]:
+    """True lift of the last origin's recommendations: (each listing moved alone, all moved at once).
+
+    By the simulator's own choice, as of the day on which it ended. There a listing has one price, so it moves by the
+    mean of its nights' moves, weighted with the bookings expected of them; otherwise as `_pricing`. Both are of these
+    same moves and visitors, so that their difference is what moving together takes.
+    """
+    from wanderbricks_assets.models.price_choice import demand_at
+
+    last = rows[(rows.origin == rows.origin.max()) & (rows.free_nights > 0)]
+    worth = last.current_price * last.predicted
+    sums = pd.DataFrame({"now": worth, "then": last.recommended_price * last.predicted}).groupby(last.property_id).sum()
+    ratio = sums.then / sums.now
+    alone, together = truth.multipliers_together(folder, ratio.index.to_numpy(), ratio.to_numpy())
+
+    def lift(arrivals: np.ndarray) -> float:
+        of_night = last.property_id.map(pd.Series(arrivals, ratio.index).fillna(1.0)).to_numpy()
+        demand = demand_at(of_night, last.predicted.to_numpy(), last.free_nights.to_numpy(float))
+        return float((last.property_id.map(ratio) * last.current_price * demand).sum() / worth.sum() - 1)
+
+    return lift(alone), lift(together)
+
+
 def _customer_value(rows: pd.DataFrame, folder: Path, lake: Lake) -> float:
     """Decile error of the true expected values, between those known for the months that begin around the origin."""
     from wanderbricks_assets.models.customer_evaluation import decile_mape

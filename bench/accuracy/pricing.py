@@ -11,8 +11,12 @@
 | coverage | share of listings whose true elasticity lies in its 90% interval |
 | greatest | lift of the best prices within the same guard rails, chosen with the true response of every listing |
 | share | true / greatest |
+| lowered, raised, change | shares of the free nights whose price would move, and their mean change |
+| alone, together | true lift of the last origin's recommendations, had each listing moved alone, or all at once |
+| placebo | the lead of price_placebo.py, with its standard error; whether the gate of calibration is passed |
 
-One listing moves at a time in all of them, and a night is sold once. About 40 s of CPU a folder at scale 1.
+One listing moves at a time in all of them but `together`, and a night is sold once. About 40 s of CPU a folder at
+scale 1.
 """
 
 import sys
@@ -25,7 +29,7 @@ import pandas as pd
 
 from bench.accuracy.homes import last_monday
 from wanderbricks_assets.features.property_features import property_features
-from wanderbricks_assets.floors import floor
+from wanderbricks_assets.floors import floor, lifts_together
 from wanderbricks_assets.gold.bookings import fact_booking_history
 from wanderbricks_assets.gold.dimensions import dim_destination, dim_property
 from wanderbricks_assets.models.model import CannotLearn
@@ -66,6 +70,8 @@ def study(folder: Path, work: str) -> dict[str, object]:
         return {"source": folder.name, "declined": str(reason)}
     lift, true = evaluation.metric, floor(PricingOptimizer.name, evaluation.rows, lake, source)
     greatest = greatest_lift(evaluation.rows, folder)
+    alone, together = lifts_together(evaluation.rows, folder)
+    metrics = evaluation.metrics
     return {
         "source": folder.name,
         "claimed": lift.value,
@@ -76,6 +82,14 @@ def study(folder: Path, work: str) -> dict[str, object]:
         "coverage": elasticity_coverage(evaluation.rows, folder),
         "greatest": greatest,
         "share": true / greatest,
+        "lowered": metrics["share_of_free_nights_lowered"],
+        "raised": metrics["share_of_free_nights_raised"],
+        "change": metrics["mean_price_change_of_free_nights"],
+        "alone": alone,
+        "together": together,
+        "placebo": metrics["placebo_lead"],
+        "error": metrics["placebo_error"],
+        "calibrated": evaluation.calibration.holds,
     }
 
 

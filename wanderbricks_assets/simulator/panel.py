@@ -38,9 +38,9 @@ class Panel:
     slope: np.ndarray  # [pairs] change of utility per relative change of price
     revenue: np.ndarray  # [pairs] price of the stay
 
-    def bookings(self, ratio: float = 1.0) -> np.ndarray:
-        """[pairs] expected bookings at `ratio` times the listed price."""
-        appeal = self.appeal if ratio == 1.0 else self.appeal * np.exp(self.slope * (ratio - 1))
+    def bookings(self, ratio: float | np.ndarray = 1.0) -> np.ndarray:
+        """[pairs] expected bookings where this listing alone costs `ratio` times its price; of each pair, or one."""
+        appeal = self.appeal if np.all(ratio == 1.0) else self.appeal * np.exp(self.slope * (ratio - 1))
         return self.looks * appeal / (1 + appeal + self.others)
 
 

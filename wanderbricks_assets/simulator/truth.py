@@ -22,11 +22,14 @@ import pyarrow.parquet as pq
 
 from wanderbricks_assets.simulator import calibration
 from wanderbricks_assets.simulator.browsing import LONGEST_EPISODE, still_deciding
-from wanderbricks_assets.simulator.files import TRUTH
+from wanderbricks_assets.simulator.choice import offers
+from wanderbricks_assets.simulator.files import TRUTH, load_market, read_state
 from wanderbricks_assets.simulator.geography import geography
 from wanderbricks_assets.simulator.lifecycle import cancelled_by, days_to_arrival
-from wanderbricks_assets.simulator.panel import RATIOS
+from wanderbricks_assets.simulator.market import registration_rate, shopping_rate
+from wanderbricks_assets.simulator.panel import RATIOS, Panel, draw_panel
 from wanderbricks_assets.simulator.season import Calendar, day_number, lead_time_shares
+from wanderbricks_assets.simulator.world import Columns
 
 HORIZON = 90
 LONGEST_STAY = calibration.LONGEST_STAY
@@ -119,6 +122,40 @@ def demand_multiplier(out: Path, property_id: np.ndarray, on: np.ndarray, ratio:
     share = (ratio - RATIOS[low]) / (RATIOS[low + 1] - RATIOS[low])
     at = np.arange(len(ratio))
     return np.exp(curve[at, low] * (1 - share) + curve[at, low + 1] * share)
+
+
+def multipliers_together(
+    out: Path, property_id: np.ndarray, ratio: np.ndarray, times: int = 64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected bookings of properties at `ratio` times their listed prices, relative to those at the listed prices:
+    ([properties] where each alone moved, [properties] where all of them did at once).
+
+    As of the day on which the simulation ended; properties that are not named keep their prices. Both are of one panel
+    of visitors, `times` as many as a day's. NaN for a property that nobody in the panel could have.
+    """
+    market = load_market(out, read_state(out)["market"])
+    span = 2 * calibration.LONGEST_LEAD + LONGEST_STAY
+    calendar = Calendar(geography(), market.day - span, 2 * span)
+    factor, leads = calendar.leads(market.day)
+    rates = shopping_rate(market, factor), registration_rate(market, factor)
+    move = np.ones(len(market.properties))
+    move[np.asarray(property_id) - 1] = ratio
+
+    def drawn(prices: np.ndarray) -> Panel:
+        listed = Columns(market.properties | {"price": prices, "price_before": prices})
+        offer = offers(listed, market.nights, market.day, len(geography().destination))
+        # The same dice for both: who comes, and what is shown to them, do not depend on prices.
+        return draw_panel(market.random(7), market, calendar, offer, *rates, leads, times)
+
+    def demand(panel: Panel, moves: float | np.ndarray) -> np.ndarray:
+        return np.bincount(panel.prop, panel.weight[panel.row] * panel.bookings(moves), len(move))
+
+    listed, moved = drawn(market.properties["price"]), drawn(market.properties["price"] * move)
+    with np.errstate(invalid="ignore"):
+        now = demand(listed, 1.0)
+        alone, together = demand(listed, move[listed.prop]) / now, demand(moved, 1.0) / now
+    asked = np.asarray(property_id) - 1
+    return alone[asked], together[asked]
 
 
 def survival(lead: np.ndarray, age: np.ndarray, probability: np.ndarray) -> np.ndarray:

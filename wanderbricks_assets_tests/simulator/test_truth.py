@@ -83,6 +83,32 @@ def test_a_ratio_beyond_what_is_known_is_refused(market):
         truth.demand_multiplier(market, np.array([1]), np.array([np.datetime64("2024-06-15")]), np.array([3.0]))
 
 
+def test_a_listing_that_moves_alone_is_answered_as_its_price_response_says(market):
+    known = truth.price_response(market)
+    usual = known[known["date"] == known["date"].max()]
+    few = usual["property_id"].to_numpy()[::40]
+    alone, together = truth.multipliers_together(market, few, np.full(len(few), 0.8))
+    expected = truth.demand_multiplier(
+        market, few, np.full(len(few), np.datetime64("2024-12-01")), np.full(len(few), 0.8)
+    )
+    known = np.isfinite(alone)
+    assert known.mean() > 0.8
+    assert np.median(np.abs(alone[known] / expected[known] - 1)) < 0.05
+    assert np.median(np.abs(together[known] / alone[known] - 1)) < 0.05
+
+
+def test_prices_that_fall_together_bring_less_than_each_would_alone_and_kept_ones_change_nothing(market):
+    listings = truth.elasticity(market)["property_id"].to_numpy()
+    for ratio, sign in ((0.8, 1), (1.25, -1)):
+        alone, together = truth.multipliers_together(market, listings, np.full(len(listings), ratio), times=8)
+        known = np.isfinite(alone)
+        assert sign * (np.median(alone[known]) - np.median(together[known])) > 0.05
+        assert sign * (np.median(together[known]) - 1) > 0  # guests who would have stayed away
+    alone, together = truth.multipliers_together(market, listings, np.ones(len(listings)), times=8)
+    assert (alone[known] == 1).all()
+    assert (together[known] == 1).all()
+
+
 def test_expected_revenue_comes_close_to_what_was_realized(market, bookings):
     updates = read(market, "booking_updates").to_pandas(date_as_object=False)
     cancelled = updates[updates["status"] == "cancelled"].groupby("booking_id")["updated_at"].min()
