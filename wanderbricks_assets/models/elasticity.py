@@ -13,6 +13,7 @@ al. 2018, Econometrics Journal 21: orthogonal scores, cross-fitting). Zeros need
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets.models.price_panel import CONTROLS
+from wanderbricks_assets.models.shrinkage import draws, likeliest_scales, posterior
 
 FOLDS = 3
 SURE = 1.645  # standard deviations: 90% of a normal distribution lies within
@@ -251,8 +253,6 @@ def traits(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 TRAITS = ("position", "size", "popularity")
-# Elasticities of lodging lie mostly between -0.5 and -3 (Crouch 1996): a spread of about 0.5, of three parts.
-_SCALE = 0.3
 
 
 @dataclass(frozen=True)
@@ -272,11 +272,10 @@ class Elasticities:
     listings: pd.DataFrame  # of the Response: by property_id
     pooled: float
     standard_error: float
+    fade_error: float = 0.0  # of `residuals`; intervals need it, beliefs of a loaded version do not
 
     @classmethod
     def fit(cls, response: Response) -> Elasticities:
-        from scipy.optimize import minimize
-
         upper = response.pooled + SURE * response.standard_error
         if not upper < 0:
             raise CannotLearn(
@@ -287,15 +286,10 @@ class Elasticities:
         levels = sorted({f"destination:{x}" for x in seen.destination} | {f"type:{x}" for x in seen.property_type})
         centre = [float(seen[name].mean()) for name in TRAITS]
         design = _design(seen, levels, centre)
-
-        def loss(logs: np.ndarray) -> float:
-            return -_posterior(design, levels, seen, _scales(logs))[2]
-
-        start, bounds = np.log([_SCALE, _SCALE, _SCALE, 1.0]), np.log([[0.02, 3.0]] * 3 + [[0.5, 5.0]])
-        best = minimize(loss, start, method="L-BFGS-B", bounds=bounds)
-        mean, covariance, _ = _posterior(design, levels, seen, _scales(best.x))
-        covariance += response.fade_error**2 * np.outer(mean, mean)
-        return cls(levels, centre, mean, covariance, _scales(best.x), seen, response.pooled, response.standard_error)
+        scales = likeliest_scales(design, levels, seen)
+        mean, covariance, _ = posterior(design, levels, seen, scales, response.fade_error)
+        known = (response.pooled, response.standard_error, response.fade_error)
+        return cls(levels, centre, mean, covariance, scales, seen, *known)
 
     @property
     def growth(self) -> float:
@@ -307,7 +301,8 @@ class Elasticities:
         own = self.listings.reindex(rows.property_id)
         known = own.information.notna().to_numpy()
         # What the listing itself has shown, against what was to be expected of its traits at that time.
-        then = np.where(known[:, None], self._design[np.maximum(self.listings.index.get_indexer(own.index), 0)], 0.0)
+        row = np.maximum(self.listings.index.get_indexer(own.index), 0)
+        then = np.where(known[:, None], self._design[row], 0.0)
         spread = self.scales["listing"] ** 2
         share = spread / (spread + self.scales["dispersion"] / own.information.fillna(1e-12).to_numpy())
         share = np.where(known, share, 0.0)
@@ -317,7 +312,7 @@ class Elasticities:
 
     def save(self, file: Path) -> None:
         text = {"levels": self.levels, "centre": self.centre, "scales": self.scales}
-        text |= {"pooled": self.pooled, "standard_error": self.standard_error}
+        text |= {name: getattr(self, name) for name in ("pooled", "standard_error", "fade_error")}
         listings = {name: self.listings[name].to_numpy() for name in ("estimate", "information", *TRAITS)}
         names = {name: self.listings[name].to_numpy(str) for name in ("destination", "property_type")}
         ids = self.listings.index.to_numpy()
@@ -335,10 +330,9 @@ class Elasticities:
         """[rows, coefficients]: what `coefficients` are multiplied with to give elasticities by traits alone."""
         return _design(traits(rows), self.levels, self.centre)
 
-    def draws(self, count: int, seed: int) -> np.ndarray:
-        """[count, coefficients] drawn from what is believed of the coefficients."""
-        rng = np.random.default_rng(seed)
-        return self.mean + rng.standard_normal((count, len(self.mean))) @ np.linalg.cholesky(self.covariance).T
+    def draws(self, count: int, seed: int) -> Iterator[tuple[np.ndarray, float]]:
+        """`count` times (coefficients, standard deviation of a listing's own rest), drawn from what may be believed."""
+        return draws(self._design, self.levels, self.listings, self.scales, self.fade_error, count, seed)
 
     @cached_property
     def _design(self) -> np.ndarray:
@@ -367,34 +361,3 @@ def _design(listing: pd.DataFrame, levels: list[str], centre: list[float]) -> np
         known = np.flatnonzero(column >= 0)
         design[known, first + column[known]] = 1.0
     return design
-
-
-def _scales(logs: np.ndarray) -> dict[str, float]:
-    """Dispersion may be below Poisson's: a night is sold only once."""
-    destination, kind, listing, dispersion = (float(x) for x in np.exp(logs))
-    return {"destination": destination, "property_type": kind, "listing": listing, "dispersion": dispersion}
-
-
-def _posterior(
-    design: np.ndarray,
-    levels: list[str],
-    seen: pd.DataFrame,
-    scales: dict[str, float],
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(mean, covariance of the coefficients, log marginal posterior density of the scales): a linear mixed model."""
-    by_level = [scales["destination" if level.startswith("destination:") else "property_type"] for level in levels]
-    prior = np.array([10.0, *[1.0] * len(TRAITS), *by_level]) ** 2
-    variance = scales["listing"] ** 2 + scales["dispersion"] / seen.information.to_numpy()
-    estimate = seen.estimate.to_numpy()
-    weighted = design / variance[:, None]
-    precision = design.T @ weighted + np.diag(1 / prior)
-    pull = weighted.T @ estimate
-    covariance = np.linalg.inv(precision)
-    mean = covariance @ pull
-    fit = (estimate**2 / variance).sum() - pull @ mean
-    size = np.log(variance).sum() + np.log(prior).sum() + np.linalg.slogdet(precision)[1]
-    spreads = np.array([scales[name] for name in ("destination", "property_type", "listing")])
-    # A Rayleigh prior keeps scales off zero, where they would claim certainty (after Chung et al. 2013, Psychometrika
-    # 78).
-    believed = np.log(spreads).sum() - (spreads**2).sum() / (2 * _SCALE**2)
-    return mean, covariance, believed - 0.5 * (fit + size)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ORIGINS = 3
 BLOCK = timedelta(days=28)  # origins are whole blocks from FIRST_MONDAY, so that later evaluations share them
 BINS = 5
-DRAWS = 200  # of the judges' coefficients
+DRAWS = 200  # of the judges' coefficients and scales
 
 
 @one_thread
@@ -140,8 +140,9 @@ def _origins(cutoff: date) -> list[pd.Timestamp]:
 def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[Interval, float, np.ndarray, np.ndarray]:
     """(revenue of recommended over current prices - 1, the same at constant elasticity, judged elasticity and demand).
 
-    Judged elasticity and demand are [rows]. The interval is that of the judges' coefficients and demand curve. What a
-    listing's own elasticity is beside its traits is not known, so its revenue is the mean over what it may be.
+    Judged elasticity and demand are [rows]. The interval is that of the judges' coefficients, scales and demand
+    curve. What a listing's own elasticity is beside its traits is not known, so its revenue is the mean over what it
+    may be.
     """
     half = _half(rows.property_id).to_numpy()
     judged = np.empty(len(rows))
@@ -167,8 +168,8 @@ def _lift(rows: pd.DataFrame, judges: list[Elasticities], seed: int) -> tuple[In
         now = float((moved.current_price * moved.expected).sum())
         demand[mine] = demand_of(moved, judged[mine], judge.growth, spread)
         steady += (moved.recommended_price @ demand_of(moved, judged[mine], 0.0, spread) - now) / worth
-        for i, coefficients in enumerate(judge.draws(DRAWS, seed + k)):
-            sold = demand_of(moved, (designs[k] @ coefficients)[listing[mine]], growth(coefficients), spread)
+        for i, (coefficients, own) in enumerate(judge.draws(DRAWS, seed + k)):
+            sold = demand_of(moved, (designs[k] @ coefficients)[listing[mine]], growth(coefficients), own)
             drawn[i] += (moved.recommended_price @ sold - now) / worth
     value = float(rows.recommended_price @ demand) / worth - 1
     lower, upper = np.quantile(drawn, [0.05, 0.95])
