@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wanderbricks_assets.floors import expected_customer_value
+from wanderbricks_assets.floors import expected_customer_value, lifts_together
 from wanderbricks_assets.simulator import truth
 from wanderbricks_assets.simulator.panel import RATIOS
 from wanderbricks_assets_tests.simulator.conftest import read
@@ -107,6 +107,16 @@ def test_prices_that_fall_together_bring_less_than_each_would_alone_and_kept_one
     alone, together = truth.multipliers_together(market, listings, np.ones(len(listings)), times=8)
     assert (alone[known] == 1).all()
     assert (together[known] == 1).all()
+
+
+def test_recommendations_taken_together_earn_less_than_each_alone(market):
+    listings = truth.elasticity(market)["property_id"]
+    nights = pd.DataFrame({"property_id": listings, "origin": pd.Timestamp(2024, 10, 7), "free_nights": 1})
+    nights = nights.assign(current_price=100.0, recommended_price=75.0, predicted=0.05)
+    alone, together = lifts_together(nights, market)
+    assert 0 < alone < 0.3
+    assert together < alone - 0.05
+    assert lifts_together(nights.assign(recommended_price=100.0), market) == pytest.approx((0.0, 0.0))
 
 
 def test_expected_revenue_comes_close_to_what_was_realized(market, bookings):
