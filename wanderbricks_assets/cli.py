@@ -168,6 +168,8 @@ def recheck(
     from wanderbricks_assets.monitoring.recheck import recheck as evaluate_again
     from wanderbricks_assets.monitoring.recheck import recheck_run
 
+    if last >= midnight(_now().date()):
+        raise typer.BadParameter(f"--to {last:%Y-%m-%d} has not ended yet")
     running = _settings(home).home / "running"
     with _sentences(), dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
         place = {name: defs.resources[name] for name in ("lake", "source", "registry")}
@@ -238,13 +240,16 @@ def up(
 ) -> None:
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
     from wanderbricks_assets.home import only_process
-    from wanderbricks_assets.servers import Ports
+    from wanderbricks_assets.servers import Ports, taken_port
     from wanderbricks_assets.servers import serve as serve_all
 
     with ExitStack() as held:
         with _sentences():
             settings = _settings(home, source=source)
             lock = held.enter_context(only_process(settings, "up"))
+            ports = Ports(port, mlflow_port, dashboard_port, serve_port)
+            if taken := taken_port(host, ports):
+                raise ValueError(f"port {taken} is taken: stop what listens there, or give another (`up --help`)")
         if "ui_url" not in settings.model_fields_set:
             settings.ui_url = f"http://{host}:{port}"
         if settings.source_folder == settings.home / "source":
@@ -254,7 +259,6 @@ def up(
         scoreboard(settings.home)
         if code == COULD_NOT_RUN:
             raise typer.Exit(code)
-        ports = Ports(port, mlflow_port, dashboard_port, serve_port)
         raise typer.Exit(serve_all(settings, host, ports, lock, console.print))
 
 

@@ -56,10 +56,6 @@ def serve(settings: Settings, host: str, ports: Ports, lock: IO[str], say: Calla
     logs = settings.home / "logs"
     logs.mkdir(exist_ok=True)
     servers = _servers(settings, host, ports)
-    for server in servers:
-        if server.port and _is_taken(host, server.port):
-            say(f"[red]Port {server.port} is taken[/red]: {server.name} cannot start; stop what listens there.")
-            return 1
     for how in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs are born deaf to SIGINT
         signal.signal(how, _interrupt)
     running: dict[Server, subprocess.Popen] = {}
@@ -141,9 +137,16 @@ def _wait_for(server: Server, process: subprocess.Popen, logs: Path) -> None:
         try:
             with urllib.request.urlopen(server.address, timeout=5):
                 return
+        except urllib.error.HTTPError:  # it answers, if only to ask for a token
+            return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(1)
     raise RuntimeError(f"{server.name} did not answer at {server.address} within {_READY_WITHIN} s; see {logs}")
+
+
+def taken_port(host: str, ports: Ports) -> int | None:
+    """The first of the ports at which something listens already."""
+    return next((port for port in vars(ports).values() if _is_taken(host, port)), None)
 
 
 def _is_taken(host: str, port: int) -> bool:

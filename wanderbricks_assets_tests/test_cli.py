@@ -10,6 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from wanderbricks_assets.predictions.assets import TARGET_OF
+from wanderbricks_assets.targets import TARGETS
+
 SCOREBOARD_KEYS = [
     "model", "metric", "target", "value", "lower", "upper", "baseline", "floor", "passed", "stage", "version", "as_of",
     "reason",
@@ -95,8 +98,8 @@ def test_progress_counts_down_to_nothing_although_gates_stop_promotions_and_pred
     left = [int(words[words.index("left") - 1]) for words in steps]
     assert left == [*range(len(steps))][::-1]
     skipped = {words[1] for words in steps if words[0] == "skipped"}
-    assert len(skipped) == 10
-    assert {"revenue_forecaster_champion", "revenue_forecast"} <= skipped
+    assert {f"{model}_champion" for model in TARGETS} | set(TARGET_OF) <= skipped
+    assert len(skipped) == 4 * len(TARGETS)  # with the checks of the predictions' rows and of drift
 
 
 def test_a_second_run_says_that_nothing_is_missing_and_what_failed(home):
@@ -225,7 +228,7 @@ def test_mlflow_that_is_away_stops_training_but_no_table(small_source, tmp_path)
     assert "14 assets in 2 runs" in broken.stdout
     [sentence] = [line for line in broken.stdout.splitlines() if line.startswith("could not run")]
     assert sentence.startswith(
-        "could not run training, predictions: MLflow does not answer at http://127.0.0.1:9 ([Errno"
+        "could not run training, predictions, activation, monitoring: MLflow does not answer at http://127.0.0.1:9 ("
     )
     assert "WANDERBRICKS_MLFLOW_TRACKING_URI" in sentence
     assert "Traceback" not in broken.stdout + broken.stderr

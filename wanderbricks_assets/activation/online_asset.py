@@ -81,6 +81,8 @@ def view_tables(lake: Lake, source: FilesSource, converts: bool) -> dict[str, li
         about["features"] = {"moment": newest.isoformat()}
         properties = lake.read("dim_property").select("property_id").distinct().to_pyarrow()["property_id"].to_pylist()
         tables["property"] = [(each, None) for each in properties]
+        users = lake.read("dim_user").select("user_id").distinct().to_pyarrow()["user_id"].to_pylist()
+        tables["user"] = [(each, None, None) for each in users]
         if converts:
             tables |= side_rows(sides(tables_until(READS, lake, source, newest), newest), properties)
     return tables | {"about": [(name, said(value)) for name, value in about.items()]}

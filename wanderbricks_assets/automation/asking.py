@@ -81,10 +81,12 @@ class Asking:
         earlier = self.planner.instance.get_run_records(dg.RunsFilter(tags={ASKED: asked}))
         if earlier and (failed := self._failed_just_now(planned, earlier[0])):
             return dg.SkipReason(failed)
+        # Dagster refuses a partition where nothing that is asked for has any.
+        has_partitions = any(self.planner.has_partitions(asset) for asset in planned.assets)
         return dg.RunRequest(
             run_key=f"{asked}/{len(earlier)}",
             job_name=planned.job,
-            partition_key=planned.first if planned.first == planned.last else None,
+            partition_key=planned.first if planned.first == planned.last and has_partitions else None,
             asset_selection=[dg.AssetKey(asset) for asset in planned.assets],
             asset_check_keys=sorted(checks_of(planned, self.planner.repository.asset_graph)),
             tags={**range_tags(planned), ASKED: asked},

@@ -15,7 +15,7 @@ import dagster as dg
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.resources.engine import duckdb_engine
-from wanderbricks_assets.resources.source import FilesSource, SourceError
+from wanderbricks_assets.resources.source import FilesSource
 
 _KEPT = 100
 # The first look reads the rows of so many days only. Should an older file change, all of its hours count as changed.
@@ -75,9 +75,7 @@ class SourceJournal(dg.ConfigurableResource):
 
     def observe(self, source: FilesSource) -> Observation:
         """The source as it stands; the newest observation itself when nothing has changed. Only files that have
-        another size or time than at the newest observation are read.
-
-        Raises SourceError when a file cannot be read.
+        another size or time than at the newest observation are read; one that cannot be read has no rows.
         """
         at = time.time()
         names = self.names()
@@ -146,8 +144,9 @@ def _counts(source: FilesSource, files: pd.DataFrame) -> pd.DataFrame:
     query = "SELECT file_name AS path, num_rows AS rows FROM parquet_file_metadata($1)"
     try:
         counts = duckdb_engine().con.execute(query, [paths]).df()
-    except Error as error:
-        raise SourceError(f"{source.folder}: {str(error).splitlines()[0]}") from error
+    except Error:  # one of them cannot be read; the longer way finds out which
+        parts = [_digests(source, table, group) for table, group in files.groupby("table", sort=False)]
+        return pd.concat(parts, ignore_index=True)
     return _typed(files.assign(path=paths, hour=_day_of_folder(files), digest=0).merge(counts, on="path"))
 
 
@@ -169,9 +168,12 @@ def _digests(source: FilesSource, table: str, files: pd.DataFrame) -> pd.DataFra
     """
     try:
         rows = duckdb_engine().con.execute(query, [paths]).df()
-    except Error as error:
-        what = str(error).splitlines()[0]
-        raise SourceError(f"{paths[0]} (of {len(paths)} files of {table}) cannot be read: {what}") from error
+    except Error:
+        if len(files) > 1:
+            parts = [_digests(source, table, files.iloc[[number]]) for number in range(len(files))]
+            return pd.concat(parts, ignore_index=True)
+        # Whoever materializes from a file that cannot be read says so; once it is mended, its hours count as changed.
+        return _typed(files.assign(hour=pd.NaT, rows=0, digest=0))
     files = files.assign(path=paths)
     empty = files[~files.path.isin(rows.path)].assign(hour=pd.NaT, rows=0, digest=0)  # they were looked at too
     both = [_typed(part) for part in (files.merge(rows, on="path"), empty) if len(part)]

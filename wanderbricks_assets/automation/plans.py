@@ -149,15 +149,15 @@ class Planner:
         return sorted(key.to_user_string() for key in keys)
 
     def daily_assets(self) -> list[str]:
-        return [key for key in self.assets_of(GOLD_AND_FEATURES.name) if self._has_partitions(key)]
+        return [key for key in self.assets_of(GOLD_AND_FEATURES.name) if self.has_partitions(key)]
 
     def assets_without_days(self) -> list[str]:
-        return [key for key in self.assets_of(GOLD_AND_FEATURES.name) if not self._has_partitions(key)]
+        return [key for key in self.assets_of(GOLD_AND_FEATURES.name) if not self.has_partitions(key)]
 
     def materialized(self, asset: str) -> set[str]:
         return self.instance.get_materialized_partitions(dg.AssetKey(asset))
 
-    def _has_partitions(self, asset: str) -> bool:
+    def has_partitions(self, asset: str) -> bool:
         return self.repository.asset_graph.get(dg.AssetKey(asset)).is_partitioned
 
     def _missing(

@@ -35,7 +35,7 @@ def broken_rules(
     'h', the length of a partition; without one everything is under None.
     """
     flags = _rules(contract, rows, known)
-    partition = _partition(contract, rows, unit, window) if unit else ibis.null("timestamp")
+    partition = _partition(contract, rows, unit, None) if unit else ibis.null("timestamp")
     flagged = rows.select(
         *contract.key, _partition=partition, **{f"_{i}": flag for i, flag in enumerate(flags.values())}
     )
@@ -46,6 +46,9 @@ def broken_rules(
     whole_key = key[0] if len(key) == 1 else ibis.struct({value.get_name(): value for value in key})
     repeated = whole_key.count() - whole_key.nunique()
     counted = flagged.group_by("_partition").agg(rows=flagged.count(), repeated=repeated, **sums).to_pandas()
+    if window and window.opens:  # only now, as the first of all holds many days, in which a key may come again
+        first = counted["_partition"].clip(lower=pd.Timestamp(window.start))
+        counted = counted.groupby(first).sum(numeric_only=True).reset_index()
     found = {}
     for name, row in zip(partition_names(counted["_partition"], unit), counted.to_dict("records"), strict=True):
         broken = {rule: int(row[f"_{i}"]) for i, rule in enumerate(flags) if row[f"_{i}"] > 0}

@@ -138,7 +138,7 @@ def _telling(suite: Suite, findings: list[Finding], keys: list[str | None]) -> l
     return [
         finding
         for finding in findings
-        if finding.partition in newest or not (finding.passed or suite.check(finding.check).blocking)
+        if finding.partition in newest or (suite.check(finding.check).blocking and not finding.passed)
     ]
 
 

@@ -31,8 +31,8 @@ def test_nothing_is_predicted_while_no_version_serves(pipeline: Pipeline):
 def test_a_first_champion_is_given_the_newest_day_and_no_day_that_it_has_seen(pipeline: Pipeline):
     pipeline.train(FIRST_WEEK)
     assert predictions(pipeline, BEFORE_ITS_END) == []
-    assert predictions(pipeline, AT_ITS_END) == [(("revenue_forecast", "online_view"), "2024-01-14")]
-    assert predictions(pipeline, LATER) == [(("revenue_forecast", "online_view"), "2024-01-19")]
+    assert predictions(pipeline, AT_ITS_END) == [(("revenue_forecast",), "2024-01-14")]
+    assert predictions(pipeline, LATER) == [(("revenue_forecast",), "2024-01-19")]
 
 
 def test_a_day_that_was_predicted_is_not_planned_again(pipeline: Pipeline):
@@ -46,7 +46,7 @@ def test_days_missed_since_the_last_prediction_are_made_up_for_a_week_back(pipel
     predicted(pipeline, "2024-01-17")
     assert predictions(pipeline, LATER) == [
         (("revenue_forecast",), "2024-01-18"),
-        (("revenue_forecast", "online_view"), "2024-01-19"),  # it shows the newest day only
+        (("revenue_forecast",), "2024-01-19"),
     ]
     assert [day for _, day in predictions(pipeline, datetime(2024, 2, 10))] == [
         f"2024-02-0{number}" for number in range(3, 10)
@@ -55,7 +55,7 @@ def test_days_missed_since_the_last_prediction_are_made_up_for_a_week_back(pipel
 
 def test_while_training_is_planned_all_predictions_are_and_their_turn_decides(pipeline: Pipeline):
     [plan] = planner(pipeline).predictions(LATER, may_promote=True)
-    assert len(plan.assets) == 6
+    assert len(plan.assets) == 5
     assert plan.settle(plan).assets == ()
     pipeline.train(FIRST_WEEK)
-    assert plan.settle(plan).assets == ("revenue_forecast", "online_view")
+    assert plan.settle(plan).assets == ("revenue_forecast",)

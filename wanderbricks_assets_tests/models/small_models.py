@@ -47,7 +47,9 @@ class SmallModel(Model):
             if column.name in MADE_COLUMNS or column.name in inputs:
                 continue
             value = column.allowed[0] if column.allowed else self._value(column.type, rows)
-            rows[column.name] = [value] * len(rows)
+            if column.maximum is not None:
+                value = min(value, column.maximum)
+            rows[column.name] = range(1, len(rows) + 1) if column.name == "user_id" else [value] * len(rows)
         return rows[[column.name for column in contract.columns if column.name not in MADE_COLUMNS]]
 
     def _value(self, type_: str, rows: pd.DataFrame):

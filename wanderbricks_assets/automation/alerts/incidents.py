@@ -119,12 +119,20 @@ class Book:
         run = self.instance.get_run_by_id(entry.run_id) if entry.run_id else None
         asset, own = evaluation.asset_key.to_user_string(), evaluation.partition or ""
         span = own or (_span(run) if run else "")
+        is_warning = evaluation.severity == dg.AssetCheckSeverity.WARN
+        if is_warning:  # of how things stand: day after day it is one incident, which a later day can end
+            own = ""
         of_check = [found for found in self.open.values() if found.key[:3] == ("check", asset, evaluation.check_name)]
         if evaluation.passed:
             for found in of_check:
                 # A check that is told of whole speaks of all partitions that its run covered.
                 failed_for = found.partitions or found.span
-                if found.partitions == own or (span and failed_for and covers(span, failed_for)):
+                is_later = is_warning and _ends(span)[1] >= _ends(failed_for)[1]
+                if (
+                    (found.partitions == own and not is_warning)
+                    or is_later
+                    or (span and failed_for and covers(span, failed_for))
+                ):
                     self._close(found, entry.timestamp)
             return
         failed = Incident(

@@ -33,7 +33,7 @@ def carry_on(
     seen = f"{newest[0].storage_id} {newest[0].dagster_run.status.value}" if newest else "no run"
     if context.cursor:
         before, _, at = context.cursor.rpartition(" ")
-        if before == seen and now < datetime.fromisoformat(at) + _LOOKED_AGAIN_AFTER:
+        if before == seen and timedelta(0) <= now - datetime.fromisoformat(at) < _LOOKED_AGAIN_AFTER:
             return dg.SkipReason("No run has begun or ended since the last look.")
     asking = Asking(Planner(context.repository_def, instance, lake, source, registry), now)
     requests, reasons = [], []

@@ -43,6 +43,9 @@ def degradation_sensor(
         if newest is None or newest.id <= answered.get(model, 0):
             continue
         found = _answer(planner, model, newest)
+        if isinstance(found, dg.SkipReason):  # it cannot be asked for just now, and is not answered by that
+            reasons.append(found.skip_message)
+            continue
         if isinstance(found, dg.RunRequest):
             requests.append(found)
         else:
@@ -60,7 +63,7 @@ def _newest(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckEx
     return found[0] if found else None
 
 
-def _answer(planner: Planner, model: str, evaluation: AssetCheckExecutionRecord) -> dg.RunRequest | str:
+def _answer(planner: Planner, model: str, evaluation: AssetCheckExecutionRecord) -> dg.RunRequest | dg.SkipReason | str:
     if evaluation.status == AssetCheckExecutionRecordStatus.SUCCEEDED:
         return f"{model} holds its bound."
     now = naive_now()
@@ -78,7 +81,7 @@ def _answer(planner: Planner, model: str, evaluation: AssetCheckExecutionRecord)
         )
     found = Asking(planner, now).request(Planned(TRAINING.name, (model, champion_key(MODELS[model])), week, week))
     if isinstance(found, dg.SkipReason):
-        return found.skip_message
+        return found
     why = f"changed since: {', '.join(changed)}" if candidate else f"nothing was trained as of {cutoff:%Y-%m-%d}"
     return found.with_replaced_attrs(
         run_key=f"{model}/{week}/{evaluation.id}", tags={**found.tags, "wanderbricks/degraded": f"{model}: {why}"}

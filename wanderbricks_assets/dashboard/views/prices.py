@@ -54,7 +54,7 @@ def table(rows: pd.DataFrame) -> int | None:
         height=380,
         on_select="rerun",
         selection_mode="single-row",
-        key="listing",
+        key=f"listing {hash(tuple(shown['property_id']))}",  # of other listings, none is picked yet
         column_config={
             "title": "Listing",
             "destination": "Destination",
