@@ -33,11 +33,14 @@ class Placebo:
 
     @property
     def holds(self) -> bool:
-        """False where bookings know the next price surely, and by more than MATERIAL of how they answer their own."""
+        """False where bookings know the next price surely, and by more than MATERIAL of how they answer their own; and
+        where there was nothing to test it by."""
         is_sure = abs(self.lead) >= VERY_SURE * self.standard_error
-        return not (is_sure and abs(self.lead) > MATERIAL * abs(self.elasticity))
+        return self.weeks > 0 and not (is_sure and abs(self.lead) > MATERIAL * abs(self.elasticity))
 
     def __str__(self) -> str:
+        if not self.weeks:
+            return "no price followed another, so whether prices follow a demand that no table records cannot be told"
         found = (
             f"in the {BEFORE} weeks before a price was set bookings answer it by {self.lead:+.2f} "
             f"(standard error {self.standard_error:.2f})"
@@ -62,7 +65,7 @@ def placebo(rows: pd.DataFrame) -> Placebo:
     before = rows.merge(later[["property_id", "set_at", *columns]], on=["property_id", "set_at"])
     before = before[(before.next_set_at - before.age_weeks).between(1, BEFORE)]
     if before.empty:
-        return Placebo(0.0, float("inf"), 0.0, 0)
+        return Placebo(np.nan, np.nan, np.nan, 0)
     listing, _ = pd.factorize(before.property_id)
     x = before[["price_residual", "next_residual"]].to_numpy()
     found, errors = solved(before.bookings.to_numpy(), before.expected_bookings.to_numpy(), x, listing)

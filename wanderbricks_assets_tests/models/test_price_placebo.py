@@ -62,8 +62,9 @@ def test_a_sure_lead_that_hardly_matters_does_not_fail():
     assert not Placebo(lead=0.2, standard_error=0.01, elasticity=-1.5, weeks=10).holds
 
 
-def test_where_no_price_followed_another_nothing_is_tested():
+def test_where_no_price_followed_another_it_does_not_hold():
     once = weeks(knows_the_next=0.4)
     found = placebo(once[once.age_weeks <= WEEKS])
     assert found.weeks == 0
-    assert found.holds
+    assert not found.holds
+    assert "cannot be told" in str(found)
