@@ -51,8 +51,8 @@ class Placebo:
 def placebo(rows: pd.DataFrame) -> Placebo:
     """rows: of `elasticity.residuals`, of any listings.
 
-    A price's residual is that of its first settled week, less what SHOWN explains of it within the listing. Where no
-    price followed another nothing is tested, and the lead is 0 with an infinite standard error.
+    A price's residual is that of its first settled week, less what SHOWN explains of it within the listing. All but
+    `weeks` is NaN where no price followed another.
     """
     rows = rows.assign(set_at=rows.age_weeks - rows.weeks_since_set)
     prices = rows.sort_values(["property_id", "age_weeks"]).drop_duplicates(["property_id", "set_at"])
