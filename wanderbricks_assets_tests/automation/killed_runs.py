@@ -171,7 +171,7 @@ def _checks(instance, defs) -> dict[str, str]:
 def _stray(home: Path) -> list[str]:
     """Files that no later run would look at, and that nobody would miss."""
     known = {"dagster", "lake", "mlflow.db", "mlflow-artifacts", "settings.json", "run.lock", "running", "observations"}
-    known |= {"alerts.db", "alerts.html"}
+    known |= {"alerts.db", "alerts.html", "alerts.lock", "exports", "online"}
     stray = [file.name for file in home.iterdir() if file.name not in known]
     stray += [str(file) for file in (home / "running").iterdir()]
     endings = {".parquet", ".json", ".db", ".yaml", ".crc"}

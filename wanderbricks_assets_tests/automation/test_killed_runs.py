@@ -40,7 +40,7 @@ def test_the_undisturbed_home_holds_tables_champions_and_refusals(homes: list[di
     assert models["revenue_forecaster"]["aliases"] == {"Challenger": 1, "Production": 1}
     assert models["pricing_optimizer"]["aliases"] == {"Challenger": 1}
     assert models["demand_predictor"]["versions"] == {}
-    assert set(should_be["dagster"]["checks"].values()) == {"SUCCEEDED", "FAILED"}
+    assert {"SUCCEEDED", "FAILED"} <= set(should_be["dagster"]["checks"].values())
 
 
 def test_nothing_is_left_open_and_no_file_is_left_over(homes: list[dict]):

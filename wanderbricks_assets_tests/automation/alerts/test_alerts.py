@@ -125,15 +125,29 @@ def test_a_run_that_dagster_will_retry_is_told_only_when_its_last_try_fails(worl
     assert hook.titles == ["ERROR: audience, step"]
 
 
-def test_a_backfill_with_many_bad_days_is_one_message_and_each_day_recovers_by_itself(world: World, hook: Webhook):
+def test_a_backfill_with_many_broken_days_is_one_message_and_each_day_recovers_by_itself(world: World, hook: Webhook):
+    for day in ("2024-01-03", "2024-01-04", "2024-01-05"):
+        world.evaluated(passed=False, day=day, check="none_is_missing")
+    world.round()
+    assert hook.titles == ["ERROR: prices, check none_is_missing (3 partitions)"]
+    assert "Partitions: 2024-01-03, 2024-01-04, 2024-01-05" in hook.posts[0]["message"]
+    world.evaluated(passed=True, day="2024-01-04", check="none_is_missing")
+    world.round()
+    assert hook.titles[1:] == ["Recovered: prices, check none_is_missing (2024-01-04)"]
+
+
+def test_a_warning_that_lasts_for_days_is_told_once_and_ended_by_a_later_day(world: World, hook: Webhook):
     for day in ("2024-01-03", "2024-01-04", "2024-01-05"):
         world.evaluated(passed=False, day=day)
+        world.round()
+    assert hook.titles == ["WARN: prices, check few_are_dear (2024-01-03)"]
+    world.evaluated(passed=True, day="2024-01-04")  # looked at again: it says nothing of the day after it
     world.round()
-    assert hook.titles == ["WARN: prices, check few_are_dear (3 partitions)"]
-    assert "Partitions: 2024-01-03, 2024-01-04, 2024-01-05" in hook.posts[0]["message"]
-    world.evaluated(passed=True, day="2024-01-04")
+    assert len(hook.posts) == 1
+    world.evaluated(passed=True, day="2024-01-06")
     world.round()
-    assert hook.titles[1:] == ["Recovered: prices, check few_are_dear (2024-01-04)"]
+    assert len(hook.posts) == 2
+    assert hook.titles[1].startswith("Recovered: prices, check few_are_dear")
 
 
 @pytest.mark.parametrize("days_come_later", [True, False])
@@ -151,7 +165,7 @@ def test_a_range_that_fails_as_a_whole_and_by_its_days_is_told_once(world: World
     for report in (whole, by_days) if days_come_later else (by_days, whole):
         report()
     assert len(hook.posts) == 1
-    world.evaluated(passed=True, day="2024-01-04")
+    world.evaluated(passed=True, day="2024-01-05")
     assert world.round() == "1 new, 0 open, 0 waiting to be delivered."
 
 

@@ -46,8 +46,8 @@ def test_an_event_that_appears_after_one_with_a_higher_number_is_read(on_postgre
 
     world = on_postgres
     world.round()
-    world.evaluated(passed=False, day="2024-01-03")
-    world.evaluated(passed=False, day="2024-01-04")
+    world.evaluated(passed=False, day="2024-01-03", check="none_is_missing")
+    world.evaluated(passed=False, day="2024-01-04", check="none_is_missing")
     with sa.create_engine(world.postgres).begin() as connection:  # the first one's transaction has not ended yet
         first = connection.scalar(sa.text("select min(id) from event_logs"))
         connection.execute(sa.text(f"update event_logs set id = -id where id = {first}"))

@@ -118,13 +118,14 @@ class World:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         return self.run([prices], tags=tags)
 
-    def evaluated(self, passed: bool, day: str = ONE_DAY, reason: str = "") -> None:
-        """A check's result for one day, evaluated without a run."""
+    def evaluated(self, passed: bool, day: str = ONE_DAY, reason: str = "", check: str = "few_are_dear") -> None:
+        """A check's result for one day, evaluated without a run. Only `none_is_missing` is an error."""
+        severity = dg.AssetCheckSeverity.ERROR if check == "none_is_missing" else dg.AssetCheckSeverity.WARN
         evaluation = dg.AssetCheckEvaluation(
             asset_key=prices.key,
-            check_name="few_are_dear",
+            check_name=check,
             passed=passed,
-            severity=dg.AssetCheckSeverity.WARN,
+            severity=severity,
             description=reason,
             partition=day,
         )
