@@ -99,11 +99,12 @@ class Planner:
         return [Planned(ENGAGEMENT.name, tuple(assets), *missing)] if missing else []
 
     def training(self, moment: datetime) -> list[Planned]:
-        """The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them."""
+        """The newest model is enough to serve from; earlier weeks are there for whoever wants to backfill them, also
+        when the moment is the last tick and a later week has been trained since."""
         weeks = ended(TRAINING.partitions_def, moment)
         if not weeks:
             return []
-        untrained = [model for model in MODELS if weeks[-1] not in self.materialized(model)]
+        untrained = [model for model in MODELS if weeks[-1] > max(self.materialized(model), default="")]
         champions = [
             champion_key(model)
             for name, model in MODELS.items()
@@ -133,7 +134,8 @@ class Planner:
         """What people act on, of the newest day: what lacks it, or was made from older predictions than there are or,
         `after` some that are planned, will be."""
         days = ended(ACTIVATION.partitions_def, moment)
-        if not days:
+        newest = max((day for asset in self.assets_of(ACTIVATION.name) for day in self.materialized(asset)), default="")
+        if not days or days[-1] < newest:
             return []
         predicted = {asset for planned in after if planned.last == days[-1] for asset in planned.assets}
         assets = outdated_activation(self.instance, predicted, days[-1])

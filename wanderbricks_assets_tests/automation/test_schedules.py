@@ -95,3 +95,13 @@ def test_training_waits_for_the_days_and_hours_of_its_week(clock: Clockwork):
     ]
     assert (job, week) == ("training", "2024-01-01")
     assert assets == set(MODELS) | {f"{model}_champion" for model in MODELS}
+
+
+def test_what_is_newer_than_the_last_tick_is_not_made_again_for_that_tick(clock: Clockwork):
+    clock.days_until("2024-01-15")
+    clock.hours_until("2024-01-15")
+    clock.materialized(MODELS, "2024-01-08")
+    clock.materialized(clock.planner().assets_of("activation"), "2024-01-14")
+    before = at("2024-01-14 23:59")  # when nothing was known of the week that has been trained since
+    assert clock.planner().training(before) == []
+    assert clock.planner().activation(before) == []
