@@ -1,6 +1,6 @@
 """What hosts do with recommended prices: a record of decisions, one row each, that is only ever added to.
 
-Command line, API and dashboard call `record_decisions`; `standing` tells which decisions hold. A decision is about one
+Command line and API call `record_decisions`; `standing` tells which decisions hold. A decision is about one
 recommendation: the price that was recommended for a property and a night on a day. Recommendations are made anew every
 day, so only the newest of a night can be decided on. The last decision on it stands: an acceptance can be taken back
 by a rejection and the other way round, and the same decision again is refused, as there would be nothing to record.

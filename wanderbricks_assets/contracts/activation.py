@@ -45,7 +45,7 @@ MARKETING_AUDIENCE = table(
 )
 CUSTOMER_SEGMENTS = table(
     "customer_segments",
-    "The segment of each customer, since when, and what to do first.",
+    "The segment of each customer, since when, and what to do first. No list of whom to contact: it knows no holdout.",
     _DAY,
     C("user_id", "int64", nullable=False),
     C("segment", "string", nullable=False, allowed=SEGMENTS),

@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
 
 from wanderbricks_assets.activation.online_view import OnlineView
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.serving.deciding import decision_routes
 from wanderbricks_assets.serving.documented import with_examples
 from wanderbricks_assets.serving.endpoint import ENDPOINT, endpoint_routes
 from wanderbricks_assets.serving.errors import ApiError, ErrorBody
@@ -25,13 +27,19 @@ from wanderbricks_assets.serving.product import examples, product_routes
 from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.settings import settings
 
-_REFUSALS = {code: {"model": ErrorBody} for code in (400, 401, 404, 413, 429, 503, 504)}
+_REFUSALS = {code: {"model": ErrorBody} for code in (400, 401, 404, 409, 413, 429, 503, 504)}
 
 
 def create_app(
-    models: ServedModels, view: OnlineView, *, limits: Limits | None = None, token: str | None = None
+    models: ServedModels,
+    view: OnlineView,
+    lake: Lake | None = None,
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
 ) -> FastAPI:
-    """The service over these models. With a token, every request must carry it, except those for health."""
+    """The service over these models. With a token, every request must carry it, except those for health. With a lake,
+    decisions about prices are recorded in it."""
     limits, measures = limits or Limits(), Measures()
     predicting = Predicting(limits)
     measures.registry.register(_Versions(models))
@@ -47,6 +55,8 @@ def create_app(
     app.add_middleware(Guard, limits=limits, measures=measures, token=token)
     app.include_router(endpoint_routes(models, predicting, limits.rows))
     app.include_router(product_routes(models, view, predicting))
+    if lake is not None:
+        app.include_router(decision_routes(lake, predicting))
     describe = app.openapi
     app.openapi = lambda: with_examples(describe(), examples(view), models)
 
@@ -88,7 +98,8 @@ def create_app(
 def from_settings() -> FastAPI:
     """The service of the home that this process has entered."""
     token, view = settings().serve_token, OnlineView(settings().online_view)
-    return create_app(ServedModels(_registry), view, token=token.get_secret_value() if token else None)
+    lake = Lake(folder=str(settings().lake_folder))
+    return create_app(ServedModels(_registry), view, lake, token=token.get_secret_value() if token else None)
 
 
 def run(host: str, port: int, workers: int) -> None:

@@ -26,7 +26,7 @@ def with_examples(document: dict, values: dict[str, object], models: ServedModel
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] in values:
                     parameter["example"] = values[parameter["name"]]
-            if "requestBody" in operation:
+            if "requestBody" in operation and path.endswith("/invocations"):
                 bodies = served if "{model}" in path else {DEFAULT.registered_name: served.get(DEFAULT.registered_name)}
                 content = operation["requestBody"]["content"]["application/json"]
                 content["examples"] = {name: {"value": body} for name, body in bodies.items() if body}

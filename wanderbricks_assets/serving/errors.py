@@ -32,6 +32,10 @@ def unknown(message: str) -> ApiError:
     return ApiError(404, "RESOURCE_DOES_NOT_EXIST", message)
 
 
+def conflict(message: str) -> ApiError:
+    return ApiError(409, "RESOURCE_CONFLICT", message)
+
+
 def too_large(message: str) -> ApiError:
     return ApiError(413, "REQUEST_ENTITY_TOO_LARGE", message)
 

@@ -102,7 +102,7 @@ def file_of(name: str, kind: str) -> Path:
     return settings().exports_folder / name / f"date={DAY}" / f"{name}.{kind}"
 
 
-def test_audience_and_segments_are_written_and_whoever_is_held_out_is_in_no_file(installation: Installation):
+def test_the_files_are_written_and_nobody_who_is_held_out_is_in_that_of_the_audience(installation: Installation):
     assert installation.materialize().success
     audience = installation.rows("marketing_audience")
     held = {row["user_id"] for row in audience if row["is_holdout"]}
