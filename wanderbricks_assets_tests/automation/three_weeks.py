@@ -1,0 +1,268 @@
+"""Three weeks of a home, through Dagster's own daemons, under a clock that jumps from one tick to the next.
+
+`python -m ... FOLDER DAYS`: prints JSON: what was materialized, told and promoted, and what a home that was caught up
+once over the same source holds. The clock is that of this process (time.time and Dagster's): nothing else runs here.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from wanderbricks_assets_tests.automation.killed_runs import _in_child, _rows
+
+
+class Clock:
+    """Stands where it was last set to, and goes on by the time that asking takes: however slow the machine is, the
+    story is the same."""
+
+    _ASKING = 1e-4  # seconds, so that what happens later has a later time
+
+    def __init__(self) -> None:
+        self._now = time.time()
+
+    def install(self) -> None:
+        """Before anything that asks for the time is imported."""
+        time.time = self._ask
+        time.time_ns = lambda: int(self._ask() * 1e9)
+        import dagster._time
+
+        dagster._time._mockable_get_current_timestamp = self._ask
+        dagster._time._mockable_get_current_datetime = lambda: datetime.fromtimestamp(self._ask(), UTC)
+
+    def _ask(self) -> float:
+        self._now += self._ASKING
+        return self._now
+
+    def to(self, moment: datetime) -> None:
+        self._now = moment.replace(tzinfo=UTC).timestamp()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._now, UTC).replace(tzinfo=None)
+
+
+class Daemon:
+    """Dagster's scheduler, sensors and run coordinator, one iteration at a time; runs are executed where they are
+    launched."""
+
+    def __init__(self, instance, workspace):
+        from dagster._daemon.controller import create_daemons_from_instance
+
+        wanted = ("SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR", "EVENT_LOG_CONSUMER")
+        daemons = {daemon.daemon_type(): daemon for daemon in create_daemons_from_instance(instance)}
+        self._daemons, self._workspace, self.instance = [daemons[name] for name in wanted], workspace, instance
+        self._loops, self.errors = {}, []
+
+    def iterate(self, *names: str) -> None:
+        """One iteration of some daemons, or all."""
+        from dagster._daemon.daemon import IntervalDaemon, SpanMarker
+
+        for daemon in self._daemons:
+            if names and daemon.daemon_type() not in names:
+                continue
+            if isinstance(daemon, IntervalDaemon):
+                steps = daemon.run_iteration(self._workspace)
+            else:
+                steps = self._loops.setdefault(daemon.daemon_type(), daemon.core_loop(self._workspace, _NoWaiting()))
+            for step in steps:
+                if step is SpanMarker.END_SPAN:
+                    break
+                if step is not None and step is not SpanMarker.START_SPAN:
+                    self.errors.append(str(step))
+
+
+class _NoWaiting:
+    """Stands for the event that a daemon sleeps on: the clock is set by the story."""
+
+    def wait(self, seconds: float) -> bool:
+        return False
+
+    def is_set(self) -> bool:
+        return False
+
+
+def main(folder: Path, days: int) -> dict:
+    """The story in a process of its own, then an undisturbed home over the same source in another."""
+    source, home = folder / "source", folder / "home"
+    os.environ.update(WANDERBRICKS_HOME=str(home), WANDERBRICKS_SOURCE=str(source))
+
+    def story() -> None:
+        (folder / "story.json").write_text(json.dumps(_story(folder, days), default=str))
+
+    def undisturbed() -> None:
+        (folder / "undisturbed.json").write_text(json.dumps(_undisturbed(days), default=str))
+
+    for work in (story, undisturbed):
+        code = _in_child(work, folder)
+        assert code == 0, (folder / "log").read_text()[-6000:]
+        home.rename(folder / work.__name__)
+    found = json.loads((folder / "story.json").read_text())
+    return found | {"undisturbed": json.loads((folder / "undisturbed.json").read_text())}
+
+
+def _undisturbed(days: int) -> dict:
+    Clock().install()
+    from wanderbricks_assets_tests.automation.small_marketplace import day
+
+    _caught_up(day(days))
+    from wanderbricks_assets.definitions import defs
+
+    return _rows(defs.resources["lake"])
+
+
+def _caught_up(moment: datetime) -> None:
+    from wanderbricks_assets import cli
+    from wanderbricks_assets.models.all import MODELS
+    from wanderbricks_assets.settings import read_settings
+    from wanderbricks_assets_tests.automation.small_marketplace import STAND_INS
+
+    MODELS.update(STAND_INS)
+    code = cli._materialize(read_settings(), moment)
+    assert code in (0, 2), f"the home could not be caught up: {code}"
+
+
+def _story(folder: Path, days: int) -> dict:
+    clock = Clock()
+    clock.install()
+    from wanderbricks_assets_tests.automation.alerts.servers import Webhook
+    from wanderbricks_assets_tests.automation.small_marketplace import Deliveries, day
+
+    hook, source = Webhook(), Deliveries(folder / "source")
+    os.environ["WANDERBRICKS_ALERT_URLS"] = hook.url
+    clock.to(day(0, "00:00:30"))
+    source.deliver(clock.now())
+    _caught_up(day(0))
+    began = time.monotonic()
+    with _daemon(folder / "home") as daemon:
+        for moment, what in _stops(days):
+            assert moment > clock.now(), f"runs of the tick before took until {clock.now()}"
+            clock.to(moment)
+            hook.status = 503 if day(12) <= moment < day(13, "18:00") else 200
+            source.deliver(moment)
+            if what in ("look", "both"):
+                _settle(daemon, clock)
+            if what in ("tick", "both"):
+                daemon.iterate("SCHEDULER", "QUEUED_RUN_COORDINATOR")
+        found = _found(daemon.instance, folder / "home")
+    hook.close()
+    return found | {
+        "titles": hook.titles,
+        "posts": hook.posts,
+        "daemon_errors": daemon.errors,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _stops(days: int) -> Iterator[tuple[datetime, str]]:
+    """When the daemon wakes: for every tick of the night, and for that of every hour on some days. Hours in which it
+    sleeps are made up by the next tick of the schedule. It is down from the noon of day 8 to that of day 10."""
+    from wanderbricks_assets_tests.automation.small_marketplace import day
+
+    night = ("00:05 both", "00:20", "00:24 look", "00:40", "00:50", "01:00", "01:10", "01:14 look")
+    for number in range(days + 1):
+        hourly = [f"{hour:02}:{minute}" for hour in HOURS_AWAKE.get(number, ()) for minute in ("05 both", "25 look")]
+        for stop in (*night, *(hourly if number < days else ())):
+            at, _, what = stop.partition(" ")
+            moment = day(number, at)
+            if not day(8, "12:00") <= moment < day(10, "12:00"):
+                yield moment, what or "tick"
+
+
+HOURS_AWAKE = {5: range(10, 13), 10: (12, 13), 11: range(15, 17)}  # the days on which something comes late
+
+
+def _settle(daemon: Daemon, clock: Clock) -> None:
+    """Sensors look, and the runs that they ask for are launched, until none asks for more."""
+    before = -1
+    while (runs := daemon.instance.get_runs_count()) != before or _late_data_left(daemon.instance):
+        before = runs
+        daemon.iterate("SENSOR", "QUEUED_RUN_COORDINATOR", "EVENT_LOG_CONSUMER")
+        clock.to(clock.now() + timedelta(seconds=61))
+
+
+def _late_data_left(instance) -> bool:
+    states = {state.instigator_name: state.instigator_data for state in instance.all_instigator_state()}
+    watching = states.get("source_sensor")
+    return bool(watching and watching.cursor and json.loads(watching.cursor)["stages"])
+
+
+@contextmanager
+def _daemon(home: Path) -> Iterator[Daemon]:
+    import dagster as dg
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin
+    from dagster._core.test_utils import create_test_daemon_workspace_context
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+    from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+
+    file = home / "dagster" / "dagster.yaml"
+    ours = file.read_text().partition("\n")[2]  # without the line that says who writes it
+    file.write_text(ours + _IN_THIS_PROCESS)
+    origin = LoadableTargetOrigin(
+        executable_path=sys.executable, module_name="wanderbricks_assets.definitions", attribute="defs"
+    )
+    target = InProcessWorkspaceLoadTarget(InProcessCodeLocationOrigin(origin, location_name="wanderbricks_assets"))
+    with dg.DagsterInstance.get() as instance, create_test_daemon_workspace_context(target, instance) as workspace:
+        yield Daemon(instance, workspace)
+
+
+# Starting an interpreter for each of hundreds of runs would take most of an hour.
+_IN_THIS_PROCESS = """
+run_launcher:
+  module: dagster._core.launcher.sync_in_memory_run_launcher
+  class: SyncInMemoryRunLauncher
+"""
+
+
+def _found(instance, home: Path) -> dict:
+    import dagster as dg
+    from dagster._core.scheduler.instigation import TickStatus
+
+    from wanderbricks_assets.automation.sensors.source_sensor import LATE
+    from wanderbricks_assets.definitions import defs
+    from wanderbricks_assets.targets import TARGETS
+
+    registry, graph = defs.resources["registry"], defs.get_repository_def().asset_graph
+    runs = list(reversed(instance.get_runs()))
+    ticks = [
+        (state.instigator_name, tick.status, tick.error.message if tick.error else "")
+        for state in instance.all_instigator_state()
+        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id)
+    ]
+    return {
+        "rows": _rows(defs.resources["lake"]),
+        "partitions": {
+            key.to_user_string(): sorted(instance.get_materialized_partitions(key))
+            for key in graph.materializable_asset_keys
+            if graph.get(key).is_partitioned
+        },
+        "runs": [(run.job_name, run.status.value, *_span(run), _assets(run)) for run in runs],
+        "late": [(run.tags[LATE], run.job_name, *_span(run), _assets(run)) for run in runs if LATE in run.tags],
+        "degraded": [run.tags["wanderbricks/degraded"] for run in runs if "wanderbricks/degraded" in run.tags],
+        "open": [run.run_id for run in runs if not run.is_finished],
+        "failed": [(run.job_name, *_span(run)) for run in runs if run.status == dg.DagsterRunStatus.FAILURE],
+        "failed_ticks": [tick for tick in ticks if tick[1] == TickStatus.FAILURE],
+        "versions": {
+            name: [
+                (one.version, str(one.cutoff), one.promoted, one.decision)
+                for one in reversed(registry.registered(target))
+            ]
+            for name, target in TARGETS.items()
+        },
+    }
+
+
+def _span(run) -> tuple[str | None, str | None]:
+    one = run.tags.get("dagster/partition")
+    return tuple(run.tags.get(f"dagster/asset_partition_range_{end}", one) for end in ("start", "end"))
+
+
+def _assets(run) -> list[str]:
+    return sorted(key.to_user_string() for key in run.asset_selection or ())
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]))))  # noqa: T201
