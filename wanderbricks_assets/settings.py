@@ -119,8 +119,8 @@ class Settings(BaseSettings):
         wanted["hourly_start"] = self.first_hourly_day.isoformat()
         file = self.home / "settings.json"
         if file.exists():
-            for name, saved in json.loads(file.read_text()).items():
-                if saved != wanted[name]:
+            for name, saved in _saved(file).items():
+                if name in wanted and saved != wanted[name]:
                     raise ValueError(
                         f"{self.home} was made with {name} {saved}, not {wanted[name]}; give another --home"
                     )
@@ -140,7 +140,18 @@ class _SavedSettings(PydanticBaseSettingsSource):
         raise NotImplementedError("the file is read whole, by __call__")
 
     def __call__(self) -> dict[str, str]:
-        return json.loads(self._file.read_text()) if self._file.exists() else {}
+        return _saved(self._file) if self._file.exists() else {}
+
+
+def _saved(file: Path) -> dict[str, str]:
+    """What a home keeps. Raises ValueError, naming the file, when it is no JSON object."""
+    try:
+        saved = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON: {error}") from error
+    if not isinstance(saved, dict):
+        raise ValueError(f"{file} must hold a JSON object, and holds {type(saved).__name__}")
+    return saved
 
 
 def default_start(today: date) -> date:

@@ -112,3 +112,19 @@ def test_a_variable_that_is_no_date_is_told_in_one_sentence(home: Path, monkeypa
     monkeypatch.delenv("WANDERBRICKS_START")
     with pytest.raises(ValueError, match=r"^--start is 'tomorrow'"):
         read_settings(start="tomorrow")
+
+
+def test_what_a_person_adds_to_the_file_of_a_home_is_read_and_keeps_it_the_same_home(home: Path):
+    Settings(start=date(2024, 1, 1), hourly_start=date(2024, 1, 1)).save()
+    file = home / "settings.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"ui_url": "https://dagster.example.com"}))
+    again = read_settings()
+    again.save()
+    assert again.ui_url == "https://dagster.example.com"
+
+
+def test_a_damaged_file_of_a_home_is_named(home: Path):
+    home.mkdir()
+    (home / "settings.json").write_text('{"start": ')
+    with pytest.raises(ValueError, match=r"settings\.json is no JSON"):
+        read_settings()

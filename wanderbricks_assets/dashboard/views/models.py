@@ -38,7 +38,7 @@ def card(row: Row, service: models.Service) -> None:
         with drawing:
             if row.value is not None:
                 st.markdown(
-                    f"**{metric(row.metric, row.value)}** {METRICS[row.metric]}; 90% interval "
+                    f"Newest version: **{metric(row.metric, row.value)}** {METRICS[row.metric]}; 90% interval "
                     f"{metric(row.metric, row.lower)} to {metric(row.metric, row.upper)}, target {target.sign} "
                     f"{metric(row.metric, row.target)}, naive {metric(row.metric, row.baseline)}"
                 )
