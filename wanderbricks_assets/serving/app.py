@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -63,6 +64,13 @@ def create_app(
     @app.exception_handler(ApiError)
     async def refuse(_: Request, refusal: ApiError) -> JSONResponse:
         return _refused(refusal.status, refusal.code, refusal.message)
+
+    @app.exception_handler(sqlite3.DatabaseError)
+    async def refuse_view(_: Request, error: sqlite3.DatabaseError) -> JSONResponse:
+        """The view is damaged, or of another release; the next one replaces it."""
+        return _refused(
+            503, "TEMPORARILY_UNAVAILABLE", f"The online view cannot be read ({error}); materialize online_view."
+        )
 
     @app.exception_handler(RequestValidationError)
     async def refuse_parameters(_: Request, error: RequestValidationError) -> JSONResponse:

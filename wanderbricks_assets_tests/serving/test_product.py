@@ -74,6 +74,14 @@ def test_revenue_of_a_range_adds_up_and_says_who_says_so(client):
     assert answer | signed == answer
 
 
+def test_a_damaged_view_is_said_and_not_a_server_error(registry, tmp_path):
+    (tmp_path / "view.db").write_bytes(b"no database" * 1000)
+    with serving(registry, tmp_path / "view.db") as (address, _), httpx.Client(base_url=address) as client:
+        answer = client.get("/v1/revenue")
+    assert answer.status_code == 503
+    assert "The online view cannot be read (file is not a database)" in answer.json()["message"]
+
+
 def test_demand_of_a_destination_is_that_of_its_properties(client):
     homes = [client.get(f"/v1/demand/properties/{home}").json() for home in (1, 2)]
     place = client.get("/v1/demand/destinations/7").json()
