@@ -1,15 +1,17 @@
 """What is wrong, since when, and what ended it: check evaluations and ended runs, as they stand in Dagster's event log.
 
-An incident is one check of one asset (and partition), one step that failed, or one run that died between its steps. It
-stays open until the same check passes, the step succeeds, or its partitions are materialized by another way.
+An incident is one check of one asset (and partition), one step that failed, one run that died between its steps, or one
+schedule or sensor that cannot tick. It stays open until the same check passes, the step succeeds, its partitions are
+materialized by another way, or a tick ends well.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -20,6 +22,7 @@ from dagster._core.storage.tags import (
 RANGE = "..."
 _FAILED_CHECK = "DagsterAssetCheckFailedError"
 State = Literal["failed", "recovered"]
+TICKS_IN_A_ROW = 3  # that fail before it is told: one may fail for a moment, as when MLflow begins anew
 _MOST_NUMBERS = 6  # of a check's metadata in one line
 _AROUND = ("version", "cutoff", "baseline", "lower", "upper")  # what was checked, and what the reason says better
 
@@ -30,7 +33,7 @@ class Incident:
     it covered. `steps` must still succeed before a failed step or run counts as recovered. Times are seconds since
     1970. `measured` is the value against its bound; `event_id` the place of the first failure in the event log."""
 
-    kind: Literal["check", "step", "run"]
+    kind: Literal["check", "step", "run", "tick"]
     asset: str
     name: str
     partitions: str
@@ -114,6 +117,35 @@ class Book:
             self._recover_by(run, entry.timestamp)
             if event.event_type == dg.DagsterEventType.RUN_FAILURE and run.tags.get(WILL_RETRY_TAG) != "true":
                 self._failed(event_id, entry, run)
+
+    def ticked(self, name: str, ticks: Sequence[InstigatorTick]) -> None:
+        """ticks: the newest of a schedule or sensor that have ended, newest first, TICKS_IN_A_ROW of them if it has so
+        many."""
+        before = self.open.get(("tick", "", name, ""))
+        failing = [tick for tick in ticks if tick.status == TickStatus.FAILURE]
+        if before and ticks and ticks[0].status != TickStatus.FAILURE:
+            self._close(before, ticks[0].timestamp)
+        elif len(failing) == len(ticks) == TICKS_IN_A_ROW and not before:
+            error = failing[0].error
+            while error and error.cause:
+                error = error.cause
+            self._open(
+                Incident(
+                    kind="tick",
+                    asset="",
+                    name=name,
+                    partitions="",
+                    span="",
+                    severity="ERROR",
+                    owners=(),
+                    measured="",
+                    reason=_first_line(error.message if error else ""),
+                    run_id="",
+                    since=failing[-1].timestamp,
+                    event_id=0,
+                    last_failed_at=failing[0].timestamp,
+                )
+            )
 
     def _evaluated(self, event_id: int, entry: dg.EventLogEntry, evaluation: dg.AssetCheckEvaluation) -> None:
         run = self.instance.get_run_by_id(entry.run_id) if entry.run_id else None
@@ -223,7 +255,7 @@ class Book:
         return bool(refused) and any(found.kind == "check" and found.asset in upstream for found in self.open.values())
 
     def _recover_by(self, run: dg.DagsterRun, at: float) -> None:
-        waiting = [found for found in self.open.values() if found.kind != "check"]
+        waiting = [found for found in self.open.values() if found.kind in ("step", "run")]
         if not waiting:
             return
         succeeded, span = self._succeeded(run), _span(run)

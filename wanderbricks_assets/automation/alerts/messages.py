@@ -68,6 +68,8 @@ def link(incident: Incident, ui_url: str) -> str:
     """The checks of the asset, or the run, in Dagster's UI."""
     if incident.kind == "check":
         return f"{ui_url}/assets/{quote(incident.asset)}?view=checks&checkDetail={quote(incident.name, safe='')}"
+    if incident.kind == "tick":
+        return f"{ui_url}/automation"
     return f"{ui_url}/runs/{incident.run_id}"
 
 

@@ -13,6 +13,8 @@ import dagster as dg
 from wanderbricks_assets.settings import Settings, settings
 
 if TYPE_CHECKING:  # SQLAlchemy takes 0.2 s to load, and definitions are loaded again and again
+    from dagster._core.scheduler.instigation import InstigatorTick
+
     from wanderbricks_assets.automation.alerts.destinations import Destination, Message
     from wanderbricks_assets.automation.alerts.outbox import Outbox, Position
 
@@ -104,6 +106,8 @@ def _record(
         if event_id not in position.read:
             book.read(event_id, entry)
             read.add(event_id)
+    for name, ticks in _ticks(instance):
+        book.ticked(name, ticks)
     if before is None:
         book.forget_what_is_over()
     told: list[tuple[Message, Sequence[Destination]]] = []
@@ -121,6 +125,25 @@ def _record(
     now = time.time()
     outbox.record(_after(position, read, now), book.changed.values(), told, now)
     return len(told)
+
+
+def _ticks(instance: dg.DagsterInstance) -> "Iterator[tuple[str, list[InstigatorTick]]]":
+    """Of every schedule and sensor that is on, the newest ticks that have ended, newest first."""
+    from dagster._core.scheduler.instigation import TickStatus
+
+    from wanderbricks_assets.automation.alerts.incidents import TICKS_IN_A_ROW
+
+    ended = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
+    for state in instance.all_instigator_state():
+        if state.is_running:
+            yield (
+                state.instigator_name,
+                list(
+                    instance.get_ticks(
+                        state.instigator_origin_id, state.selector_id, limit=TICKS_IN_A_ROW, statuses=ended
+                    )
+                ),
+            )
 
 
 def _events(storage, after: int) -> Iterator[tuple[int, dg.EventLogEntry]]:
