@@ -156,9 +156,13 @@ def _examples(client: httpx.Client) -> list[str]:
     """The lookups and the conversion of a pair, with the parameters of the documentation."""
     paths = []
     for path, operations in client.get("/openapi.json").json()["paths"].items():
-        given = {each["name"]: each.get("example") for each in operations.get("get", {}).get("parameters", ())}
-        if path.startswith("/v1/") and None not in {given[name] for name in given if f"{{{name}}}" in path}:
-            paths.append(path.format(**given))
+        if "get" not in operations or not path.startswith("/v1/"):
+            continue
+        given = {each["name"]: each.get("example") for each in operations["get"].get("parameters", ())}
+        if None not in {given[name] for name in given if f"{{{name}}}" in path}:
+            asked = path.format(**given)
+            # A home without a conversion champion keeps no visitors, so a conversion cannot be looked up there.
+            paths += [asked] if client.get(asked).is_success else []
     return paths
 
 

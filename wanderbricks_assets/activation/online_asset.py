@@ -78,7 +78,7 @@ def view_tables(lake: Lake, source: FilesSource, converts: bool) -> dict[str, li
     }
     newest = lake.read("property_features").available_at.max().to_pyarrow().as_py()
     if newest is not None:
-        about["features"] = {"moment": newest.isoformat()}
+        about["features"] = {"moment": newest.isoformat(), "knows_visitors": converts}
         properties = lake.read("dim_property").select("property_id").distinct().to_pyarrow()["property_id"].to_pylist()
         tables["property"] = [(each, None) for each in properties]
         users = lake.read("dim_user").select("user_id").distinct().to_pyarrow()["user_id"].to_pylist()

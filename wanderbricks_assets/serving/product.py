@@ -201,6 +201,8 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
         about = snapshot.about("features")
         if about is None:
             raise unknown(f"{target.registered_name}: {_NEWEST}.")
+        if not about["knows_visitors"]:
+            raise unavailable("The online view is older than the first promotion; materialize the asset online_view.")
         moment = datetime.fromisoformat(about["moment"])
         at = _naive(viewed_at) if viewed_at else moment
         if not moment <= at < moment + timedelta(days=1):

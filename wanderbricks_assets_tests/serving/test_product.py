@@ -38,7 +38,7 @@ def view(tmp_path_factory):
     known = sides(tables(browsing_world()), CUTOFF)
     horizon = SIGNED | {"first": DAYS[0], "last": DAYS[-1]}
     about = {"revenue_forecaster": horizon, "demand_predictor": horizon, "customer_ltv": SIGNED}
-    about["features"] = {"moment": CUTOFF.isoformat()}
+    about["features"] = {"moment": CUTOFF.isoformat(), "knows_visitors": True}
     demand = {(home, day): 0.1 * home for home in (1, 2) for day in DAYS}
     rows = {
         "about": [(name, said(value)) for name, value in about.items()],
