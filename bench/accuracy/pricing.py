@@ -33,7 +33,7 @@ from wanderbricks_assets.floors import floor, lifts_together
 from wanderbricks_assets.gold.bookings import fact_booking_history
 from wanderbricks_assets.gold.dimensions import dim_destination, dim_property
 from wanderbricks_assets.models.model import CannotLearn
-from wanderbricks_assets.models.price_choice import PRICES, GuardRails, allowed_prices, demand_at
+from wanderbricks_assets.models.price_choice import GuardRails, allowed_prices, demand_at, price_grid
 from wanderbricks_assets.models.pricing_optimizer import PricingOptimizer
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
@@ -109,7 +109,7 @@ def greatest_lift(rows: pd.DataFrame, folder: Path) -> float:
     current = (nights.current_price * nights.predicted).to_numpy()
     best = current.copy()
     for column in np.flatnonzero(allowed.any(axis=0)):
-        ratio = np.full(len(nights), PRICES[column])
+        ratio = np.full(len(nights), price_grid()[column])
         arrivals = truth.demand_multiplier(folder, nights.property_id.to_numpy(), nights.origin.to_numpy(), ratio)
         demand = demand_at(arrivals, nights.predicted.to_numpy(), nights.free_nights.to_numpy(float))
         revenue = ratio * nights.current_price.to_numpy() * demand

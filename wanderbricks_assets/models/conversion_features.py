@@ -106,7 +106,7 @@ CUSTOMER = [
 ]
 FEATURES = [*NUMBERS, *FLAGS, *CATEGORIES]
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_TIMES = np.array(["night", "morning", "afternoon", "evening"])  # six hours each, UTC
+_TIMES = ("night", "morning", "afternoon", "evening")  # six hours each, UTC
 
 
 def believed_views(page_views: Table, start: datetime, end: datetime, low: float = 0.0, high: float = 1.0) -> Table:
@@ -340,7 +340,7 @@ def derived(frame: pd.DataFrame) -> pd.DataFrame:
             frame["home_country"].notna()
         ),
         day_of_week=np.array(_DAYS)[viewed_at.dt.dayofweek],
-        time_of_day=_TIMES[viewed_at.dt.hour // 6],
+        time_of_day=np.array(_TIMES)[viewed_at.dt.hour // 6],
     )
     numeric = frame[[*NUMBERS, *FLAGS]].astype("float64")
     categories = frame[list(CATEGORIES)].astype("object").where(frame[list(CATEGORIES)].notna(), "unknown")

@@ -20,7 +20,6 @@ LAST_YEAR = 364  # the same weekday a year earlier
 SEASON_DAYS = 3  # on either side of that day
 RECENT_DAYS = (28, 91, LAST_YEAR)
 ENGAGEMENT_LIFE = timedelta(days=8)  # a property without a change for longer has had no view in seven days
-_H = np.arange(1, HORIZON_DAYS + 1)
 
 CELL_KEY = ["origin", "property_id", "ds", "horizon_days"]
 CATEGORIES = ["property_type", "destination", "country"]
@@ -212,7 +211,8 @@ def cells(market: Market, origin: date, share: float = 1.0) -> pd.DataFrame:
     """
     listed = market.listed[market.listed["moment"] == pd.Timestamp(origin)].reset_index(drop=True)
     at = market.index(origin)
-    who, horizon = np.meshgrid(np.arange(len(listed)), _H, indexing="ij")
+    horizons = np.arange(1, HORIZON_DAYS + 1)
+    who, horizon = np.meshgrid(np.arange(len(listed)), horizons, indexing="ij")
     property_ = np.searchsorted(market.ids, listed["property_id"])[who]
     day = at + horizon - 1
     booked = _on_the_books(market, at)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.elasticity import SURE
 
-PRICES = np.linspace(0.5, 2.0, 100)  # times the current price; one of them is 1 (the specification's grid)
+
+def price_grid() -> np.ndarray:
+    """The prices that are compared, as multiples of the current one, itself one of them (the specification's grid)."""
+    return np.linspace(0.5, 2.0, 100)
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,14 @@ def demand_at(arrivals: np.ndarray, expected: np.ndarray, free: np.ndarray) -> n
 
 
 def allowed_prices(nights: pd.DataFrame, rails: GuardRails) -> np.ndarray:
-    """[nights, PRICES] whether the guard rails leave a price open, whatever demand is."""
+    """[nights, price_grid] whether the guard rails leave a price open, whatever demand is."""
     current = nights.current_price.to_numpy()[:, None]
     low, high = nights.lowest_seen.to_numpy()[:, None], nights.highest_seen.to_numpy()[:, None]
-    move = np.abs(PRICES - 1)
+    prices = price_grid()
+    move = np.abs(prices - 1)
     near = (move >= rails.min_move) & (move <= rails.max_move + 1e-9)
     held = (nights.current_price != nights.price_a_week_ago).to_numpy()[:, None]
-    return near & (PRICES * current >= low) & (PRICES * current <= high) & ~held
+    return near & (prices * current >= low) & (prices * current <= high) & ~held
 
 
 def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
@@ -68,8 +72,9 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
     names = ("current_price", "elasticity", "elasticity_sd", "growth", "expected", "free_nights")
     current, mean, sd, growth, expected, free = (nights[name].to_numpy(float)[:, None] for name in names)
     # No price beyond the rails is chosen; the first on either side tells whether the rail was in the way.
-    grid = np.abs(PRICES - 1) <= rails.max_move + 1.5 * (PRICES[1] - PRICES[0])
-    prices = PRICES[grid]
+    prices = price_grid()
+    grid = np.abs(prices - 1) <= rails.max_move + 1.5 * (prices[1] - prices[0])
+    prices = prices[grid]
     demand = demand_at(arrivals_at(prices, mean, growth, sd), expected, free)
     revenue = prices * current * demand
     now = current * expected

@@ -14,11 +14,11 @@ from functools import lru_cache
 from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis, np, pd
+from wanderbricks_assets.models.calendar import FIRST_MONDAY, anchored, days_since
 from wanderbricks_assets.models.frames import frame
 from wanderbricks_assets.models.model import CannotLearn, Tables
 
 HORIZON_DAYS = 90
-ANCHOR = date(2000, 1, 3)  # a Monday: origins and refits are counted from it, so that they are the same next week
 # Spans of what was lately picked up, in days with revenue.
 PICKUP_DAYS = 56  # eight of each weekday; on the resort better than 28 (12.4% against 13.1% at 30 days) and than 14
 LEVEL_DAYS = 28
@@ -29,7 +29,6 @@ LIKE_WEEKS = 8  # of which the same weekday tells whether a day will have revenu
 SPIKE = 2.0  # in ranges of the middle 80%: what a day picks up beyond it is cut. Of normal days that is 5 deviations
 REFIT_DAYS = 28  # distance of the Prophet fits; with 56 the resort's early origins were worse by a point at 90 days
 MIN_SEASON_DAYS = 91  # before that Prophet sees too little; a year is needed for its yearly season
-_H = np.arange(1, HORIZON_DAYS + 1)
 _DEPTH = HORIZON_DAYS + LEVEL_DAYS  # how long before a day its books are kept
 
 ROW_KEY = ["origin", "ds", "horizon_days"]
@@ -79,8 +78,8 @@ class Books:
         return self.first_day + timedelta(days=int(index))
 
     def anchored(self, first: int, last: int, step: int) -> list[int]:
-        """The origins from `first` to `last` that are a multiple of `step` days from ANCHOR."""
-        return list(range(first + (self.index(ANCHOR) - first) % step, last + 1, step))
+        """The origins from `first` to `last` that are a multiple of `step` days from FIRST_MONDAY."""
+        return [self.index(day) for day in anchored(self.day(first), self.day(last), step)]
 
     def prophet(self, origin: int, days: int = HORIZON_DAYS + REFIT_DAYS) -> np.ndarray:
         """[days, PROPHET] Prophet's forecast in its parts from an origin on, fitted on the days before it."""
@@ -93,7 +92,7 @@ class Books:
         Refits have fixed dates, so a row is the same in training, in evaluation and when serving, and no fit has seen
         the origin's future.
         """
-        age = (origin - self.index(ANCHOR)) % REFIT_DAYS
+        age = (origin - self.index(FIRST_MONDAY)) % REFIT_DAYS
         if origin - age < MIN_SEASON_DAYS:
             return np.full((HORIZON_DAYS, len(PROPHET)), np.nan)
         return self.prophet(origin - age)[age : age + HORIZON_DAYS]
@@ -110,7 +109,7 @@ def read_books(tables: Tables, moment: datetime) -> Books:
     first_day = realized.check_in_date.iloc[0].date()
     days = (moment.date() - first_day).days
     revenue = np.zeros(days)
-    revenue[_days_since(first_day, realized.check_in_date)] = realized.revenue
+    revenue[days_since(first_day, realized.check_in_date)] = realized.revenue
     value, bookings = _on_the_books(tables["fact_booking_history"], moment, first_day, days + HORIZON_DAYS)
     holiday = _holiday_share(tables["dim_date"], first_day, days + 2 * HORIZON_DAYS)
     return Books(first_day, revenue, value, bookings, holiday)
@@ -132,9 +131,9 @@ def _on_the_books(history: Table, moment: datetime, first_day: date, days: int) 
         amount=exact_sum(changes.amount), bookings=changes.bookings.sum()
     )
     changes = frame(changes, "check_in_date", "day")
-    day = _days_since(first_day, changes.check_in_date)
+    day = days_since(first_day, changes.check_in_date)
     # A change on day c is known at origins from c + 1 on: at horizons up to day - c.
-    horizon = np.minimum(day - _days_since(first_day, changes.day), _DEPTH)
+    horizon = np.minimum(day - days_since(first_day, changes.day), _DEPTH)
     inside = (day >= 0) & (day < days) & (horizon >= 0)
     both = []
     for amounts in (changes.amount, changes.bookings):
@@ -152,7 +151,7 @@ def _holiday_share(dim_date: Table, first_day: date, days: int) -> np.ndarray:
         .agg(countries=ibis._.count(), on_holiday=ibis._.is_holiday.sum())
     )
     shares = frame(shares, "date")
-    day = _days_since(first_day, shares.date)
+    day = days_since(first_day, shares.date)
     inside = (day >= 0) & (day < days)
     result = np.zeros(days)
     result[day[inside]] = (shares.on_holiday / shares.countries).to_numpy(float)[inside]
@@ -173,9 +172,9 @@ def feature_rows(books: Books, origins: list[int]) -> pd.DataFrame:
 
 
 def _rows_at(books: Books, origin: int) -> pd.DataFrame:
-    value = books.value
-    day = origin + _H - 1
-    on_books, bookings = value[day, _H], books.bookings[day, _H]
+    value, horizon = books.value, np.arange(1, HORIZON_DAYS + 1)
+    day = origin + horizon - 1
+    on_books, bookings = value[day, horizon], books.bookings[day, horizon]
     # What a day brings if it brings anything: days without revenue (closed ones) say nothing about that.
     lately = np.flatnonzero(books.revenue[:origin] > 0)[-LONG_DAYS:]
     lately = lately if len(lately) else np.arange(origin)
@@ -194,9 +193,9 @@ def _rows_at(books: Books, origin: int) -> pd.DataFrame:
         "pickup_28": pickup[LEVEL_DAYS],
         "pickup_112": pickup[LONG_DAYS],
         "level_28": np.full(HORIZON_DAYS, revenue[-LEVEL_DAYS:].mean()),
-        "picked_up_7": on_books - value[day, _H + 7],
-        "picked_up_28": on_books - value[day, _H + LEVEL_DAYS],
-        "last_year_pickup": _last_year_pickup(books, day),
+        "picked_up_7": on_books - value[day, horizon + 7],
+        "picked_up_28": on_books - value[day, horizon + LEVEL_DAYS],
+        "last_year_pickup": _last_year_pickup(books, day, horizon),
         # Proportional pick-up beside the additive one: books nearby times what books at this horizon lately grew by.
         "proportional_forecast": nearby * _ratio(recent, recent - pickup[PICKUP_DAYS]),
         "prophet": np.maximum(prophet.sum(axis=1), 0.0),
@@ -207,10 +206,10 @@ def _rows_at(books: Books, origin: int) -> pd.DataFrame:
         {
             "origin": ds[0],
             "ds": ds,
-            "horizon_days": _H,
+            "horizon_days": horizon,
             "on_the_books": on_books,
             "pickup_forecast": forecast,
-            "open_probability": _open_probability(books, origin, day),
+            "open_probability": _open_probability(books, origin, day, horizon),
             **dict(zip(PROPHET, prophet.T, strict=True)),
             "to_come": np.clip(_ratio(pickup[PICKUP_DAYS], recent), 0.0, 1.0),
             "day_of_week": ds.dayofweek,
@@ -239,7 +238,7 @@ def _without_spikes(amounts: np.ndarray) -> np.ndarray:
     return np.clip(amounts, middle - reach, middle + reach)
 
 
-def _open_probability(books: Books, origin: int, day: np.ndarray) -> np.ndarray:
+def _open_probability(books: Books, origin: int, day: np.ndarray, horizon: np.ndarray) -> np.ndarray:
     """[HORIZON_DAYS] how probable it is that a day has revenue at all: the share of days like it that had.
 
     Those are the same weekday of the last weeks and about a year earlier, where at the same horizon something was on
@@ -249,12 +248,12 @@ def _open_probability(books: Books, origin: int, day: np.ndarray) -> np.ndarray:
     recent = np.arange(max(origin - weeks[-1], 0), origin)
     same_weekday = (origin + (day - origin) % 7)[:, None] - weeks
     a_year_ago = day[:, None] - LAST_YEAR + np.array([-7, 0, 7])
-    is_booked = books.value[day, _H] > 0
+    is_booked = books.value[day, horizon] > 0
 
     def alike(days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of [HORIZON_DAYS, ...] days: how many are alike, and how many of those had revenue."""
         exists, days = days >= 0, np.maximum(days, 0)
-        found = exists & ((books.value[days, _H[:, None]] > 0) == is_booked[:, None])
+        found = exists & ((books.value[days, horizon[:, None]] > 0) == is_booked[:, None])
         return found.sum(axis=1), (found & (books.revenue[days] > 0)).sum(axis=1)
 
     any_weekday, opened = alike(np.broadcast_to(recent, (HORIZON_DAYS, len(recent))))
@@ -263,13 +262,13 @@ def _open_probability(books: Books, origin: int, day: np.ndarray) -> np.ndarray:
     return (opened + one_more) / (found + 1)
 
 
-def _last_year_pickup(books: Books, day: np.ndarray) -> np.ndarray:
+def _last_year_pickup(books: Books, day: np.ndarray, horizon: np.ndarray) -> np.ndarray:
     """[HORIZON_DAYS] what the same weekday last year and the days nearby picked up from the same horizon to their end.
 
     All those days had ended at the origin: 364 days are more than horizon and days nearby. NaN before the data.
     """
     around = day[:, None] - LAST_YEAR + np.arange(-NEARBY_DAYS, NEARBY_DAYS + 1)
-    picked_up = books.revenue[np.maximum(around, 0)] - books.value[np.maximum(around, 0), _H[:, None]]
+    picked_up = books.revenue[np.maximum(around, 0)] - books.value[np.maximum(around, 0), horizon[:, None]]
     return np.where(around.min(axis=1) >= 0, picked_up.mean(axis=1), np.nan)
 
 
@@ -303,7 +302,3 @@ def prophet_forecast(
     found = model.predict(calendar.tail(days))
     holiday = found["trend"] * found["holiday_share"]  # multiplicative: of the trend
     return np.column_stack([found["trend"], found["yhat"] - found["trend"] - holiday, holiday])
-
-
-def _days_since(first_day: date, days: pd.Series) -> np.ndarray:
-    return (days - pd.Timestamp(first_day)).dt.days.to_numpy()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.models.calendar import FIRST_MONDAY
 from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
 from wanderbricks_assets.models.revenue_evaluation import (
     BANDS,
@@ -21,7 +22,6 @@ from wanderbricks_assets.models.revenue_evaluation import (
     scores,
 )
 from wanderbricks_assets.models.revenue_features import (
-    ANCHOR,
     FEATURES,
     HORIZON_DAYS,
     LEVEL_DAYS,
@@ -199,7 +199,7 @@ class RevenueForecaster(Model):
         """
         first, end = training["ds"].min(), training["ds"].max() + pd.Timedelta(1, "D")
         # Folds have fixed dates, so that the model of one is the model that was evaluated or served then.
-        begin = end - pd.Timedelta((end - pd.Timestamp(ANCHOR)).days % FOLD_DAYS or FOLD_DAYS, "D")
+        begin = end - pd.Timedelta((end - pd.Timestamp(FIRST_MONDAY)).days % FOLD_DAYS or FOLD_DAYS, "D")
         errors: list[list[pd.Series]] = [[] for _ in BANDS]
         folds = 0
         for start in pd.date_range(begin, first + pd.Timedelta(MIN_FOLD_HISTORY, "D"), freq=f"-{FOLD_DAYS}D"):
@@ -236,7 +236,7 @@ def predict_revenue(
 
 
 def training_rows(books: Books) -> pd.DataFrame:
-    """Rows of all origins that are a multiple of TRAINING_STEP days from ANCHOR, realized days only."""
+    """Rows of all origins that are a multiple of TRAINING_STEP days from FIRST_MONDAY, realized days only."""
     if books.days < MIN_HISTORY_DAYS:
         raise CannotLearn(f"{books.days} days of revenue are known; the forecaster needs at least {MIN_HISTORY_DAYS}")
     rows = feature_rows(books, books.anchored(LEVEL_DAYS, books.days - 1, TRAINING_STEP))

@@ -1,5 +1,7 @@
 """What the quarantine says about the source."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
