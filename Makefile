@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
 .PHONY: up test lint clean
@@ -9,11 +10,11 @@ UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 up: $(VENV)/ready
 	$(BIN)/wanderbricks up
 
-test: $(VENV)/ready lint
+test: lint
 	$(BIN)/dagster definitions validate -w workspace.yaml
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/ready
+lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -23,12 +24,17 @@ lint: $(VENV)/ready
 $(VENV)/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable '.[dev]'
+	$(INSTALL) .
 	touch $@
 	nice $(BIN)/python -m compileall -q $(VENV)/lib > /dev/null 2>&1 &
 
+# Spark and the clients of Databricks and Postgres come only with the tests, which run on them.
+$(VENV)/ready-to-test: $(VENV)/ready
+	$(INSTALL) '.[dev]'
+	touch $@
+
 .PHONY: lock
-lock: $(VENV)/ready
+lock: $(VENV)/ready-to-test
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate \
 		--quiet --output-file requirements.lock pyproject.toml
 

@@ -354,7 +354,7 @@ def doctor() -> None:
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         state, remedy = ("ok", "") if finding.ok else (finding.weight, finding.remedy)
-        table.add_row(state, finding.what, finding.found, remedy)
+        table.add_row(state, finding.what, escape(finding.found), escape(remedy))
     console.print(table)
     raise typer.Exit(COULD_NOT_RUN if any(not finding.ok and finding.weight == "needed" for finding in findings) else 0)
 

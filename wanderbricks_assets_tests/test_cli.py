@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from wanderbricks_assets.cli import app
+from wanderbricks_assets.doctor import Finding
 from wanderbricks_assets.predictions.assets import TARGET_OF
 from wanderbricks_assets.targets import TARGETS
 
@@ -208,6 +211,12 @@ def test_the_doctor_says_what_it_found_and_no_remedy_for_what_is_there(tmp_path)
     assert examined.returncode == 0
     assert "Python 3.11" in examined.stdout
     assert "install Python" not in examined.stdout
+
+
+def test_what_the_doctor_says_can_be_typed_as_it_stands(monkeypatch):
+    lacking = Finding("pyspark", ok=False, found="not installed", remedy="pip install '.[spark]'", weight="optional")
+    monkeypatch.setattr("wanderbricks_assets.doctor.examine", lambda: [lacking])
+    assert lacking.remedy in CliRunner().invoke(app, ["doctor"]).output
 
 
 @pytest.mark.parametrize("words", [("scoreboard",), ("backtest", "revenue_forecaster"), ("run",)])

@@ -179,7 +179,7 @@ class ModelRegistry(dg.ConfigurableResource):
         Only after the run has ended: a process that was killed earlier leaves a run that failed, and no version.
         """
         versions = self._versions(target, f"run_id = '{run_id}'")
-        version = str(versions[0].version) if versions else self._create_version(target, self._client.get_run(run_id))
+        version = str(versions[0].version) if versions else self._create_version(target, self.run(run_id))
         self._client.set_registered_model_alias(target.registered_name, CHALLENGER, version)
         return version
 
@@ -252,7 +252,7 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """The metrics that a training run logged: the target's under its name, and those beside it."""
-        return self._client.get_run(run_id).data.metrics
+        return self.run(run_id).data.metrics
 
     def evaluated_rows(self, run_id: str) -> pd.DataFrame:
         """The evaluated predictions that a training run logged: see Evaluation."""
@@ -261,7 +261,7 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def floor(self, run_id: str) -> float | None:
         """What `record_floor` has recorded."""
-        return self._client.get_run(run_id).data.metrics.get(FLOOR)
+        return self.metrics(run_id).get(FLOOR)
 
     def record_floor(self, run_id: str, floor: float, meaning: str) -> None:
         """Put on record, and into the model card, what is known with the truth: `meaning` says what the figure is."""
