@@ -3,7 +3,8 @@ asset and finds, for each check and partition, whether it holds. What cannot be 
 an alarm.
 
 Dagster stores the result of a check once per run, and of a range of partitions without any partition. So a range also
-stores, for each check, the result of every partition that failed and of the newest ones (see docs/decisions.md).
+stores what was found in each of its partitions, and tells, by events of their own, of those that matter today: the
+newest, and failures that block (see docs/decisions.md).
 """
 
 import warnings
@@ -16,7 +17,7 @@ from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 
-NEWEST = 7  # partitions of a range whose results are stored one by one: a week, so that the UI has something to show
+NEWEST = 7  # partitions of a range that are told of one by one: a week
 _SHOWN = 10  # failed partitions that the result of a range names
 
 # Checks with partitions are called a preview; the UI shows results by partition only for these.
@@ -96,6 +97,8 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
     def evaluate(
         context: dg.AssetCheckExecutionContext, lake: Lake, source: FilesSource, registry: ModelRegistry
     ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
+        from wanderbricks_assets.resources.event_log import settle_checks
+
         keys = _partitions_of(context, suite)
         wanted = {key.name for key in context.selected_asset_check_keys}
         places = Places(lake, source, registry, context.instance)
@@ -103,6 +106,7 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
         telling = _telling(suite, findings, keys)
         if len(keys) > 1 and suite.by_partition:
             yield from (evaluation(suite, finding) for finding in telling)
+            settle_checks(context.instance, context.run.run_id, [evaluation(suite, finding) for finding in findings])
         yield from (_result(suite, check, findings, telling) for check in suite.checks if _of(check, findings))
 
     return evaluate

@@ -70,6 +70,8 @@ def recheck(
     """
     if last < first:
         raise ValueError(f"--to {last} is before --from {first}")
+    from wanderbricks_assets.resources.event_log import settle_checks
+
     chosen = [suite for suite in suites if asset in (None, suite.asset)]
     if not chosen:
         raise ValueError(
@@ -85,6 +87,8 @@ def recheck(
             for finding in findings:
                 _store(places.instance, run_id, evaluation(suite, finding))
                 yield _row(suite, finding)
+            if suite.by_partition:
+                settle_checks(places.instance, run_id, [evaluation(suite, finding) for finding in findings])
 
 
 def _runs_of(instance: dg.DagsterInstance, suite: Suite, first: date, last: date) -> list[list[str | None]]:

@@ -1,5 +1,6 @@
 """The batching event log: fewer transactions, the same files, readable by Dagster's own storage."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
@@ -7,7 +8,8 @@ import pytest
 from dagster._core.instance import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from wanderbricks_assets.resources.event_log import BatchingSqliteEventLogStorage
+from wanderbricks_assets.resources.event_log import BatchingSqliteEventLogStorage, settle_checks
+from wanderbricks_assets_tests.postgres_server import postgres
 
 PARTITIONS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-03-01")
 KEYS = PARTITIONS.get_partition_keys()
@@ -16,6 +18,11 @@ KEYS = PARTITIONS.get_partition_keys()
 @dg.asset(partitions_def=PARTITIONS, backfill_policy=dg.BackfillPolicy.single_run())
 def many_days(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"rows": len(context.partition_keys)})
+
+
+def on_postgres(folder: Path, url: str) -> dg.DagsterInstance:
+    overrides = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides))
 
 
 def instance_in(folder: Path, batching: bool) -> dg.DagsterInstance:
@@ -128,3 +135,31 @@ def test_tags_of_batched_events_can_be_searched(written: tuple):
         tags = instance.event_log_storage.get_event_tags_for_asset(many_days.key)
         assert len(tags) == 60
         assert all("dagster/data_version" in found for found in tags)
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "postgres"])
+def test_what_a_check_found_in_each_partition_of_a_range_is_shown(tmp_path: Path, storage: str):
+    found = {key: key != KEYS[3] for key in KEYS[:10]}
+
+    @dg.asset_check(asset=many_days, partitions_def=PARTITIONS)
+    def holds(context: dg.AssetCheckExecutionContext):
+        evaluations = [
+            dg.AssetCheckEvaluation(many_days.key, "holds", passed, {}, partition=key) for key, passed in found.items()
+        ]
+        settle_checks(context.instance, context.run.run_id, evaluations)
+        return dg.AssetCheckResult(passed=False)
+
+    with ExitStack() as open_:
+        if storage == "postgres":
+            instance = open_.enter_context(on_postgres(tmp_path, open_.enter_context(postgres(tmp_path / "postgres"))))
+        else:
+            instance = open_.enter_context(instance_in(tmp_path, batching=True))
+        tags = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[10]}
+        dg.materialize([many_days, holds], instance=instance, tags=tags)
+        state = instance.event_log_storage.get_asset_check_state([(holds.check_key, PARTITIONS)])[holds.check_key]
+        shown = {
+            status.value: set(subset.subset_value.get_partition_keys()) for status, subset in state.subsets.items()
+        }
+    assert shown["SUCCEEDED"] == {key for key, passed in found.items() if passed}
+    assert shown["FAILED"] == {KEYS[3]}
+    assert shown["SKIPPED"] == {KEYS[10]}  # nothing was found there
