@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -296,30 +296,39 @@ def dashboard(
     serve(host, port)
 
 
-@prices.command()
-def accept(
-    property_id: Property = None,
-    night: Night = None,
-    everything: Everything = False,
-    note: Note = None,
-    by: By = None,
-    home: Home = None,
-) -> None:
-    """Record that recommended prices are accepted. A later decision supersedes an earlier one."""
-    _decide("accept", property_id, night, everything, note, by, home)
+def _deciding(choice: str) -> Callable[..., None]:
+    def decide(
+        property_id: Property = None,
+        night: Night = None,
+        everything: Everything = False,
+        note: Note = None,
+        by: By = None,
+        home: Home = None,
+    ) -> None:
+        _enter_made(home)
+        from wanderbricks_assets.activation.decisions import Decision, record_decisions, undecided
+        from wanderbricks_assets.resources.lake import Lake
+
+        lake, moment = Lake(folder=str(_settings(home).lake_folder)), datetime.now(UTC).replace(tzinfo=None)
+        with _sentences():
+            if everything == (night is not None) or (night and property_id is None):
+                raise ValueError("give --property and --date for one night, or --all for every night that is open")
+            if everything:
+                decisions = undecided(lake, choice, moment, property_id, note)
+            else:
+                decisions = [Decision(property_id, night.date(), choice, note)]
+            rows = record_decisions(lake, decisions, by or getpass.getuser(), moment)
+        for row in rows[:20]:
+            prices_of = f"{row['recommended_price']:g} instead of {row['current_price']:g}"
+            console.print(f"{choice}ed: property {row['property_id']} on {row['target_date']}, {prices_of}")
+        console.print(f"{len(rows):,} recorded")
+
+    return decide
 
 
-@prices.command()
-def reject(
-    property_id: Property = None,
-    night: Night = None,
-    everything: Everything = False,
-    note: Note = None,
-    by: By = None,
-    home: Home = None,
-) -> None:
-    """Record that recommended prices are rejected. A later decision supersedes an earlier one."""
-    _decide("reject", property_id, night, everything, note, by, home)
+for _choice in ("accept", "reject"):
+    _help = f"Record that recommended prices are {_choice}ed. A later decision supersedes an earlier one."
+    prices.command(_choice, help=_help)(_deciding(_choice))
 
 
 @app.command()
@@ -357,34 +366,6 @@ def doctor() -> None:
         table.add_row(state, finding.what, escape(finding.found), escape(remedy))
     console.print(table)
     raise typer.Exit(COULD_NOT_RUN if any(not finding.ok and finding.weight == "needed" for finding in findings) else 0)
-
-
-def _decide(
-    choice: str,
-    property_id: int | None,
-    night: datetime | None,
-    everything: bool,
-    note: str | None,
-    by: str | None,
-    home: Path | None,
-) -> None:
-    _enter_made(home)
-    from wanderbricks_assets.activation.decisions import Decision, record_decisions, undecided
-    from wanderbricks_assets.resources.lake import Lake
-
-    lake, moment = Lake(folder=str(_settings(home).lake_folder)), datetime.now(UTC).replace(tzinfo=None)
-    with _sentences():
-        if everything == (night is not None) or (night and property_id is None):
-            raise ValueError("give --property and --date for one night, or --all for every night that is open")
-        if everything:
-            decisions = undecided(lake, choice, moment, property_id, note)
-        else:
-            decisions = [Decision(property_id, night.date(), choice, note)]
-        rows = record_decisions(lake, decisions, by or getpass.getuser(), moment)
-    for row in rows[:20]:
-        prices_of = f"{row['recommended_price']:g} instead of {row['current_price']:g}"
-        console.print(f"{choice}ed: property {row['property_id']} on {row['target_date']}, {prices_of}")
-    console.print(f"{len(rows):,} recorded")
 
 
 def _materialize(settings: Settings, moment: datetime, servers_are_down: bool = False) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from wanderbricks_assets.settings import settings
-from wanderbricks_assets.window import Window
+from wanderbricks_assets.window import Window, naive_utc
 
 # Single-run backfills are called beta; nothing here can do without them, and every asset would warn of it.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -47,8 +47,4 @@ def window_of(partitions: dg.TimeWindowPartitionsDefinition, keys: dg.PartitionK
     end = partitions.time_window_for_partition_key(keys.end).end
     first = partitions.get_first_partition_window()
     opens = partitions is not HOURLY and first is not None and start <= first.start
-    return Window(_naive(start), _naive(end), opens)
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
+    return Window(naive_utc(start), naive_utc(end), opens)

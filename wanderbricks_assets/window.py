@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from wanderbricks_assets.lazy import ibis
 
@@ -44,6 +44,11 @@ class Window:
 
 def midnight(day: date) -> datetime:
     return datetime.combine(day, time())
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """A moment as it is kept everywhere here; one without a time zone is so already."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def add_days(day: ibis.Value, days: int | ibis.Value) -> ibis.ir.DateValue:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -17,22 +18,25 @@ from wanderbricks_assets.automation.jobs import (
     ENGAGEMENT,
     GOLD_AND_FEATURES,
     MONITORING,
+    NEED_THE_REGISTRY,
     PREDICTIONS,
     TRAINING,
 )
 from wanderbricks_assets.automation.plans import Planned, Planner, checks_of, range_tags
 from wanderbricks_assets.partitions import window_of
 
+_PLANS = {
+    # The details of bookings follow the other tables of their days.
+    GOLD_AND_FEATURES.name: lambda planner, tick: planner.gold_and_features(tick)[:1],
+    ENGAGEMENT.name: Planner.engagement,
+    TRAINING.name: Planner.training,
+    PREDICTIONS.name: Planner.predictions,
+    ACTIVATION.name: Planner.activation,
+    MONITORING.name: Planner.monitoring,
+}
 # What is computed from tables and predictions waits until those of its time are there.
-_WAITING = {job.name: job for job in (TRAINING, PREDICTIONS, ACTIVATION, MONITORING)}
+_WAITING = {job.name: job for job in NEED_THE_REGISTRY}
 ASKED = "wanderbricks/asked"  # tag of a run: what was asked for, the same however often it is
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 # What failed is asked for again, and no sooner: a file that cannot be read may be mended, a destination come back.
 TRIED_AGAIN_AFTER = {TRAINING.name: timedelta(days=1)}
 _TRIED_AGAIN_AFTER = timedelta(hours=1)
@@ -50,19 +54,7 @@ class Asking:
     def of_rhythm(self, job: str, tick: datetime) -> list[dg.RunRequest] | dg.SkipReason:
         """The runs of a job that are missing up to a tick (naive UTC) and can begin, or the sentence why there are
         none. Of plans that need each other, only the first is asked for; its end brings the next."""
-        planner = self.planner
-        if job == GOLD_AND_FEATURES.name:
-            plans = planner.gold_and_features(tick)[:1]
-        elif job == ENGAGEMENT.name:
-            plans = planner.engagement(tick)
-        elif job == TRAINING.name:
-            plans = planner.training(tick)
-        elif job == PREDICTIONS.name:
-            plans = planner.predictions(tick)
-        elif job == ACTIVATION.name:
-            plans = planner.activation(tick)
-        else:
-            plans = planner.monitoring(tick)
+        plans = _PLANS[job](self.planner, tick)
         if not plans:
             return dg.SkipReason(f"Nothing of {job} is missing up to {tick:%Y-%m-%d %H:%M} UTC.")
         if waits := self._waits_for(job, plans[-1], tick):
@@ -94,7 +86,7 @@ class Asking:
 
     def under_way(self, planned: Planned) -> Iterator[dg.DagsterRun]:
         """The runs, queued or in progress, that materialize some of the same partitions."""
-        for run in self.planner.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        for run in self.planner.instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
             if self._assets(run) & set(planned.assets) and overlaps(run, planned.first, planned.last):
                 yield run
 

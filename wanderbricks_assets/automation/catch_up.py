@@ -11,7 +11,7 @@ from typing import Literal
 import dagster as dg
 from dagster._core.execution.api import create_execution_plan
 
-from wanderbricks_assets.automation.jobs import ACTIVATION, MONITORING, PREDICTIONS, TRAINING
+from wanderbricks_assets.automation.jobs import NEED_THE_REGISTRY
 from wanderbricks_assets.automation.plans import Planned, Planner, checks_of, range_tags
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
@@ -70,7 +70,7 @@ def catch_up(
         elif planned.job not in runs.outcome.not_begun:  # it would be computed, and trained, on what is not there
             runs.outcome.not_begun.append(planned.job)
     if away:
-        runs.outcome.broken[away] = [TRAINING.name, PREDICTIONS.name, ACTIVATION.name, MONITORING.name]
+        runs.outcome.broken[away] = [job.name for job in NEED_THE_REGISTRY]
     return runs.outcome
 
 

@@ -41,4 +41,5 @@ MONITORING = dg.define_asset_job(
     partitions_def=DAILY,
     description="What became of past predictions by the end of the day, and the checks of the day's source tables.",
 )
-JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, TRAINING, PREDICTIONS, ACTIVATION, MONITORING]
+NEED_THE_REGISTRY = [TRAINING, PREDICTIONS, ACTIVATION, MONITORING]
+JOBS = [GOLD_AND_FEATURES, ENGAGEMENT, *NEED_THE_REGISTRY]

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from wanderbricks_assets.automation.asking import UNFINISHED, overlaps
+from wanderbricks_assets.automation.asking import overlaps
 from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS
 from wanderbricks_assets.automation.plans import Planned, Planner
 from wanderbricks_assets.contracts.source import SOURCE
@@ -205,7 +206,7 @@ class LateData:
         every = self._all_hours if key.to_user_string() == "engagement_features" else self._all_days
         under_way = [
             run
-            for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+            for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
             if run.asset_selection is None or key in run.asset_selection
         ]
         about_to_be = {name for name in every if any(overlaps(run, name, name) for run in under_way)}

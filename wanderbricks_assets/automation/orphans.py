@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -19,12 +20,8 @@ from wanderbricks_assets.models.registry import ModelRegistry
 PROCESS = "wanderbricks/process"  # tag of a run: the sign of life of the process that executes it
 _KILLED = "wanderbricks/killed"  # tag of a run that was closed here
 _RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
-_UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+# A run that is queued waits for no process: the daemon launches it.
+_BEGUN = [status for status in NOT_FINISHED_STATUSES if status != dg.DagsterRunStatus.QUEUED]
 
 
 @contextmanager
@@ -48,7 +45,7 @@ def close_orphans(instance: dg.DagsterInstance, folder: Path, launched: bool = F
     """
     orphans = [
         run
-        for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+        for run in instance.get_runs(dg.RunsFilter(statuses=_BEGUN))
         if (_is_dead(folder / run.tags[PROCESS]) if PROCESS in run.tags else launched)
     ]
     for run in orphans:

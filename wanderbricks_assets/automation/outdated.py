@@ -5,8 +5,9 @@ from collections.abc import Collection
 import dagster as dg
 
 from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS
-from wanderbricks_assets.activation.online_asset import online_view
 from wanderbricks_assets.predictions.assets import TARGET_OF
+
+_WITHOUT_DAYS = {asset.key for asset in ACTIVATION_ASSETS if asset.partitions_def is None}
 
 
 def outdated_activation(instance: dg.DagsterInstance, predicted: Collection[str], day: str) -> tuple[str, ...]:
@@ -31,7 +32,7 @@ def _made(instance: dg.DagsterInstance, name: str, day: str) -> int | None:
     """The number of the newest materialization of the day, of an asset without days the newest; later ones are
     greater."""
     key, made = dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION
-    if name == online_view.key.to_user_string():
+    if key in _WITHOUT_DAYS:
         records = instance.get_asset_records([key])
         return records[0].asset_entry.last_materialization_storage_id if records else None
     return instance.get_latest_storage_id_by_partition(key, made, {day}).get(day)

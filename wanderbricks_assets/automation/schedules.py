@@ -3,7 +3,7 @@
 So nothing is lost while the daemon is down, although Dagster makes up only the newest of the ticks it missed.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 from dagster._time import get_current_datetime
@@ -14,6 +14,7 @@ from wanderbricks_assets.automation.jobs import (
     ACTIVATION,
     ENGAGEMENT,
     GOLD_AND_FEATURES,
+    JOBS,
     MONITORING,
     PREDICTIONS,
     TRAINING,
@@ -22,6 +23,7 @@ from wanderbricks_assets.automation.plans import Planner
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.window import naive_utc
 
 TIME_ZONE = "UTC"
 # Minutes past the hour leave the source time to write its last events; what comes later still is late data.
@@ -48,23 +50,19 @@ def _schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
         context: dg.ScheduleEvaluationContext, lake: Lake, source: FilesSource, registry: ModelRegistry
     ) -> list[dg.RunRequest] | dg.SkipReason:
         planner = Planner(context.repository_def, context.instance, lake, source, registry)
-        return Asking(planner, naive_now()).of_rhythm(job.name, naive(context.scheduled_execution_time))
+        return Asking(planner, naive_now()).of_rhythm(job.name, naive_utc(context.scheduled_execution_time))
 
     return tick
 
 
-SCHEDULES = [_schedule(job) for job in (ENGAGEMENT, GOLD_AND_FEATURES, TRAINING, PREDICTIONS, ACTIVATION, MONITORING)]
-
-
-def naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
+SCHEDULES = [_schedule(job) for job in JOBS]
 
 
 def naive_now() -> datetime:
     """The wall clock, which Dagster's tests can set."""
-    return naive(get_current_datetime())
+    return naive_utc(get_current_datetime())
 
 
 def newest_tick(cron: str) -> datetime:
     """The last moment, naive UTC, at which a schedule was to tick."""
-    return naive(get_latest_completed_cron_tick(cron, get_current_datetime(), TIME_ZONE))
+    return naive_utc(get_latest_completed_cron_tick(cron, get_current_datetime(), TIME_ZONE))

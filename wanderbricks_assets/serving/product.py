@@ -17,6 +17,7 @@ from wanderbricks_assets.serving.errors import ApiError, bad_request, unavailabl
 from wanderbricks_assets.serving.predicting import Predicting
 from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.targets import TARGETS
+from wanderbricks_assets.window import naive_utc
 
 Id = Annotated[int, Path(ge=0, lt=2**63)]  # what SQLite and the marketplace's tables can hold
 Start = Annotated[date | None, Query(description="first day; by default the first that is known of")]
@@ -204,7 +205,7 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
         if not about["knows_visitors"]:
             raise unavailable("The online view is older than the first promotion; materialize the asset online_view.")
         moment = datetime.fromisoformat(about["moment"])
-        at = _naive(viewed_at) if viewed_at else moment
+        at = naive_utc(viewed_at) if viewed_at else moment
         if not moment <= at < moment + timedelta(days=1):
             raise bad_request(f"viewed_at must lie within the day that begins at {moment}; features are of then.")
         listing = (snapshot.one("property", property_id=property_id) or {}).get("listing")
@@ -281,7 +282,3 @@ def _utc(moment: str) -> datetime:
 
 def _said(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

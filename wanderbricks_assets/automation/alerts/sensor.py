@@ -9,13 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
+from wanderbricks_assets.automation.alerts.destinations import Destination, Log, Message, alert_destinations
+from wanderbricks_assets.automation.alerts.incidents import TICKS_IN_A_ROW, Book, Definitions
+from wanderbricks_assets.automation.alerts.messages import messages
 from wanderbricks_assets.settings import Settings, settings
 
 if TYPE_CHECKING:  # SQLAlchemy takes 0.2 s to load, and definitions are loaded again and again
-    from dagster._core.scheduler.instigation import InstigatorTick
-
-    from wanderbricks_assets.automation.alerts.destinations import Destination, Message
     from wanderbricks_assets.automation.alerts.outbox import Outbox, Position
 
 _LOG = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ _KINDS = (
     dg.DagsterEventType.RUN_SUCCESS,
     dg.DagsterEventType.RUN_FAILURE,
 )
+_ENDED = (TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE)
 _PAGE = 1000  # events read at once
 _SETTLES = 10  # seconds after which no event with a lower number appears; Postgres stores each in a transaction of ms
 _SENDING = 20  # seconds in which sending begins; Dagster ends a sensor's tick after 60
@@ -55,7 +57,6 @@ def tell(
     Raises ValueError when WANDERBRICKS_ALERT_URLS cannot be understood. A destination that does not answer raises
     nothing: what waits for it is sent in a later round.
     """
-    from wanderbricks_assets.automation.alerts.destinations import Log, alert_destinations
     from wanderbricks_assets.automation.alerts.outbox import Outbox
     from wanderbricks_assets.automation.alerts.page import write_page
 
@@ -84,16 +85,14 @@ def _record(
     instance: dg.DagsterInstance,
     repository: dg.RepositoryDefinition,
     outbox: "Outbox",
-    services: Sequence["Destination"],
-    nobody_else: "Destination",
+    services: Sequence[Destination],
+    nobody_else: Destination,
     ui_url: str,
 ) -> int:
     """Read what is new and store what it means; returns the number of messages.
 
     The first reading of a log covers all of its past, and tells only of what is still wrong at its end.
     """
-    from wanderbricks_assets.automation.alerts.incidents import Book, Definitions
-    from wanderbricks_assets.automation.alerts.messages import messages
     from wanderbricks_assets.automation.alerts.outbox import Position
 
     storage, before = instance.event_log_storage, outbox.position()
@@ -127,23 +126,12 @@ def _record(
     return len(told)
 
 
-def _ticks(instance: dg.DagsterInstance) -> "Iterator[tuple[str, list[InstigatorTick]]]":
+def _ticks(instance: dg.DagsterInstance) -> Iterator[tuple[str, list[InstigatorTick]]]:
     """Of every schedule and sensor that is on, the newest ticks that have ended, newest first."""
-    from dagster._core.scheduler.instigation import TickStatus
-
-    from wanderbricks_assets.automation.alerts.incidents import TICKS_IN_A_ROW
-
-    ended = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
     for state in instance.all_instigator_state():
         if state.is_running:
-            yield (
-                state.instigator_name,
-                list(
-                    instance.get_ticks(
-                        state.instigator_origin_id, state.selector_id, limit=TICKS_IN_A_ROW, statuses=ended
-                    )
-                ),
-            )
+            place = state.instigator_origin_id, state.selector_id
+            yield state.instigator_name, list(instance.get_ticks(*place, limit=TICKS_IN_A_ROW, statuses=_ENDED))
 
 
 def _events(storage, after: int) -> Iterator[tuple[int, dg.EventLogEntry]]:
@@ -166,7 +154,7 @@ def _after(position: "Position", read: set[int], now: float) -> "Position":
     return replace(position, settled=settled, newest=max(known, default=position.newest), read_at=now, read=known)
 
 
-def _deliver(outbox: "Outbox", destinations: Sequence["Destination"]) -> None:
+def _deliver(outbox: "Outbox", destinations: Sequence[Destination]) -> None:
     """Each destination in a thread of its own: one that is down holds up no other."""
     due = [destination for destination in destinations if outbox.is_due(destination, time.time())]
     if due:
@@ -174,7 +162,7 @@ def _deliver(outbox: "Outbox", destinations: Sequence["Destination"]) -> None:
             list(pool.map(partial(_send, outbox, time.monotonic() + _SENDING), due))
 
 
-def _send(outbox: "Outbox", until: float, destination: "Destination") -> None:
+def _send(outbox: "Outbox", until: float, destination: Destination) -> None:
     """What waits for a destination, oldest first, until it refuses or the time is over."""
     while time.monotonic() < until and (delivery := outbox.next_for(destination)):
         message = delivery.message

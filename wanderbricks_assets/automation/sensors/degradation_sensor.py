@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
+from functools import partial
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import (
@@ -13,6 +14,7 @@ from wanderbricks_assets.automation.asking import Asking
 from wanderbricks_assets.automation.jobs import TRAINING
 from wanderbricks_assets.automation.plans import Planned, Planner
 from wanderbricks_assets.automation.schedules import naive_now
+from wanderbricks_assets.automation.sensors.answering import Answer, answer
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
@@ -37,33 +39,22 @@ def degradation_sensor(
 ) -> dg.SensorResult:
     planner = Planner(context.repository_def, context.instance, lake, source, registry)
     answered: dict[str, int] = json.loads(context.cursor or "{}")
-    requests, reasons = [], []
-    for model in MODELS:
-        newest = _newest(context.instance, dg.AssetCheckKey(dg.AssetKey("realized_accuracy"), HOLDS_ITS_BOUND[model]))
-        if newest is None or newest.id <= answered.get(model, 0):
-            continue
-        found = _answer(planner, model, newest)
-        if isinstance(found, dg.SkipReason):  # it cannot be asked for just now, and is not answered by that
-            reasons.append(found.skip_message)
-            continue
-        if isinstance(found, dg.RunRequest):
-            requests.append(found)
-        else:
-            reasons.append(found)
-        answered[model] = newest.id
-    cursor = json.dumps(answered)
-    if requests:
-        return dg.SensorResult(run_requests=requests, cursor=cursor)
-    return dg.SensorResult(skip_reason=" ".join(reasons) or "No new evaluation of realized accuracy.", cursor=cursor)
+    new = {
+        model: (newest.id, partial(_answer, planner, model, newest))
+        for model in MODELS
+        if (newest := _newest(context.instance, model)) and newest.id > answered.get(model, 0)
+    }
+    return answer(answered, new, "No new evaluation of realized accuracy.")
 
 
-def _newest(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckExecutionRecord | None:
+def _newest(instance: dg.DagsterInstance, model: str) -> AssetCheckExecutionRecord | None:
     """The newest evaluation that has a result: older ones say nothing about the model that serves now."""
+    key = dg.AssetCheckKey(dg.AssetKey("realized_accuracy"), HOLDS_ITS_BOUND[model])
     found = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=_EVALUATED)
     return found[0] if found else None
 
 
-def _answer(planner: Planner, model: str, evaluation: AssetCheckExecutionRecord) -> dg.RunRequest | dg.SkipReason | str:
+def _answer(planner: Planner, model: str, evaluation: AssetCheckExecutionRecord) -> Answer:
     if evaluation.status == AssetCheckExecutionRecordStatus.SUCCEEDED:
         return f"{model} holds its bound."
     now = naive_now()

@@ -1,6 +1,7 @@
 """A new champion speaks at once: the newest day is predicted again by the version that serves now."""
 
 import json
+from functools import partial
 
 import dagster as dg
 
@@ -8,6 +9,7 @@ from wanderbricks_assets.automation.asking import Asking
 from wanderbricks_assets.automation.jobs import PREDICTIONS
 from wanderbricks_assets.automation.plans import Planned, Planner
 from wanderbricks_assets.automation.schedules import naive_now
+from wanderbricks_assets.automation.sensors.answering import Answer, answer
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
 from wanderbricks_assets.models.registry import ModelRegistry
@@ -29,24 +31,13 @@ def promotion_sensor(
 ) -> dg.SensorResult:
     planner = Planner(context.repository_def, context.instance, lake, source, registry)
     answered: dict[str, str] = json.loads(context.cursor or "{}")
-    requests, reasons = [], []
-    for asset, target in TARGET_OF.items():
-        version = _version_named(context.instance, champion_key(MODELS[target.model]))
-        if version is None or version == answered.get(target.model):
-            continue
-        found = _answer(planner, asset, version)
-        if isinstance(found, dg.RunRequest):
-            requests.append(found)
-        elif isinstance(found, dg.SkipReason):  # a run is under way, which may have begun with the version before
-            reasons.append(found.skip_message)
-            continue
-        else:
-            reasons.append(found)
-        answered[target.model] = version
-    cursor = json.dumps(answered)
-    if requests:
-        return dg.SensorResult(run_requests=requests, cursor=cursor)
-    return dg.SensorResult(skip_reason=" ".join(reasons) or "The same versions serve as before.", cursor=cursor)
+    new = {
+        target.model: (version, partial(_answer, planner, asset, version))
+        for asset, target in TARGET_OF.items()
+        if (version := _version_named(context.instance, champion_key(MODELS[target.model])))
+        and version != answered.get(target.model)
+    }
+    return answer(answered, new, "The same versions serve as before.")
 
 
 def _version_named(instance: dg.DagsterInstance, champion: str) -> str | None:
@@ -55,7 +46,7 @@ def _version_named(instance: dg.DagsterInstance, champion: str) -> str | None:
     return str(version.value) if version and version.value else None
 
 
-def _answer(planner: Planner, asset: str, version: str) -> dg.RunRequest | dg.SkipReason | str:
+def _answer(planner: Planner, asset: str, version: str) -> Answer:
     now = naive_now()
     days = ended(PREDICTIONS.partitions_def, now)
     if not days or days[-1] not in planner.materialized(asset):

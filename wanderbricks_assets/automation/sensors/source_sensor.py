@@ -7,7 +7,7 @@ from typing import Self
 
 import dagster as dg
 
-from wanderbricks_assets.automation.asking import UNFINISHED, Asking
+from wanderbricks_assets.automation.asking import Asking
 from wanderbricks_assets.automation.jobs import ENGAGEMENT, GOLD_AND_FEATURES, PREDICTIONS
 from wanderbricks_assets.automation.journal import Observation, SourceJournal
 from wanderbricks_assets.automation.late_data import LateData
@@ -107,7 +107,7 @@ def _next_runs(cursor: _Cursor, asking: Asking) -> dg.SensorResult:
 def _asked(asking: Asking, planned: Planned, late: str) -> dg.RunRequest | str | None:
     """The request for a run, the sentence why it waits, or None when it is done or has failed too often."""
     runs = asking.planner.instance.get_runs(dg.RunsFilter(tags={LATE: late}))
-    if any(run.status in UNFINISHED for run in runs):
+    if not all(run.is_finished for run in runs):
         return f"Run {runs[0].run_id[:8]} is under way."
     if len(runs) >= _ATTEMPTS or any(run.is_success for run in runs):
         return None

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from wanderbricks_assets_tests.automation.alerts.servers import Webhook, postgres
+from wanderbricks_assets_tests.automation.alerts.servers import Webhook
 from wanderbricks_assets_tests.automation.alerts.world import ONE_DAY, World, audience, prices
+from wanderbricks_assets_tests.postgres_server import postgres
 
 
 @pytest.fixture(scope="module")
