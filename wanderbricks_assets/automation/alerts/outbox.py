@@ -60,6 +60,12 @@ _DELIVERIES = sa.Table(
     sa.Column("begun_at", sa.Float),
     sa.Column("sent_at", sa.Float),
 )
+_MOVED = sa.Table(
+    "wanderbricks_moved_deliveries",
+    _TABLES,
+    sa.Column("delivery", sa.ForeignKey(_DELIVERIES.c.id), primary_key=True),
+    sa.Column("meant_for", sa.Text, nullable=False),
+)
 _DESTINATIONS = sa.Table(
     "wanderbricks_destinations",
     _TABLES,
@@ -98,9 +104,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Delivery:
+    """`meant_for` is the label of the destination that was to have the message, if that is set no more."""
+
     id: int
     message: Message
     was_begun: bool
+    meant_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,32 @@ class Outbox:
                 elif known[destination.id] != destination.label:
                     self._update(connection, destination.id, label=destination.label)
 
+    def move_stranded(self, services: Iterable[Destination], nobody_else: Destination) -> dict[str, int]:
+        """What waits for destinations that are set no more goes, once, to those that take it and have not heard of it,
+        or to nobody else's; returns how many messages waited, by the label of what was left."""
+        services, moved = list(services), {}
+        query = (
+            sa.select(_DELIVERIES.c.id.label("delivery"), _DESTINATIONS.c.label, _MESSAGES)
+            .join(_MESSAGES, _MESSAGES.c.id == _DELIVERIES.c.message_id)
+            .join(_DESTINATIONS, _DESTINATIONS.c.id == _DELIVERIES.c.destination)
+            .where(_DELIVERIES.c.sent_at.is_(None))
+            .where(_DELIVERIES.c.destination.not_in([each.id for each in (*services, nobody_else)]))
+            .order_by(_DELIVERIES.c.id)
+        )
+        with self._engine.begin() as connection:
+            for row in connection.execute(query).all():
+                of_message = _DELIVERIES.c.message_id == row.id
+                heard = set(connection.scalars(sa.select(_DELIVERIES.c.destination).where(of_message)))
+                takers = [service for service in services if service.takes(_message_of(row))] or [nobody_else]
+                for taker in (taker for taker in takers if taker.id not in heard):
+                    new = sa.insert(_DELIVERIES).values(message_id=row.id, destination=taker.id)
+                    place = connection.execute(new).inserted_primary_key[0]
+                    connection.execute(sa.insert(_MOVED).values(delivery=place, meant_for=row.label))
+                connection.execute(sa.delete(_MOVED).where(_MOVED.c.delivery == row.delivery))
+                connection.execute(sa.delete(_DELIVERIES).where(_DELIVERIES.c.id == row.delivery))
+                moved[row.label] = moved.get(row.label, 0) + 1
+        return moved
+
     def is_due(self, destination: Destination, now: float) -> bool:
         """Whether something waits for a destination that is not being left alone after a failure.
 
@@ -220,8 +255,9 @@ class Outbox:
     def next_for(self, destination: Destination) -> Delivery | None:
         """The oldest message that a destination has not taken."""
         query = (
-            sa.select(_DELIVERIES.c.id.label("delivery"), _DELIVERIES.c.begun_at, _MESSAGES)
+            sa.select(_DELIVERIES.c.id.label("delivery"), _DELIVERIES.c.begun_at, _MOVED.c.meant_for, _MESSAGES)
             .join(_MESSAGES, _MESSAGES.c.id == _DELIVERIES.c.message_id)
+            .outerjoin(_MOVED, _MOVED.c.delivery == _DELIVERIES.c.id)
             .where(_DELIVERIES.c.destination == destination.id, _DELIVERIES.c.sent_at.is_(None))
             .order_by(_DELIVERIES.c.id)
             .limit(1)
@@ -230,9 +266,7 @@ class Outbox:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        owners = tuple(json.loads(row.owners))
-        message = Message(row.id, row.title, row.body, row.state, row.severity, owners)
-        return Delivery(row.delivery, message, row.begun_at is not None)
+        return Delivery(row.delivery, _message_of(row), row.begun_at is not None, row.meant_for)
 
     def begin(self, delivery: Delivery, now: float) -> None:
         self._mark(delivery, begun_at=now)
@@ -287,8 +321,14 @@ class Outbox:
         old = sa.select(_MESSAGES.c.id).where(
             _MESSAGES.c.made_at < before, _MESSAGES.c.id.not_in(waiting), _MESSAGES.c.id.not_in(open_ones)
         )
+        old_deliveries = sa.select(_DELIVERIES.c.id).where(_DELIVERIES.c.message_id.in_(old))
+        connection.execute(sa.delete(_MOVED).where(_MOVED.c.delivery.in_(old_deliveries)))
         connection.execute(sa.delete(_DELIVERIES).where(_DELIVERIES.c.message_id.in_(old)))
         connection.execute(sa.delete(_MESSAGES).where(_MESSAGES.c.id.in_(old)))
+
+
+def _message_of(row: sa.Row) -> Message:
+    return Message(row.id, row.title, row.body, row.state, row.severity, tuple(json.loads(row.owners)))
 
 
 def _row_of(incident: Incident) -> dict[str, object]:

@@ -43,17 +43,23 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         context.log.warning(text)
         _LOG.warning(text)
 
-    return dg.SkipReason(tell(context.instance, context.repository_def, settings(), log))
+    return dg.SkipReason(tell(context.instance, context.repository_def, settings(), log, is_daemon=True))
 
 
 ALERT_SENSORS = [alerts]
 
 
 def tell(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, settings: Settings, log: Callable[[str], None]
+    instance: dg.DagsterInstance,
+    repository: dg.RepositoryDefinition,
+    settings: Settings,
+    log: Callable[[str], None],
+    is_daemon: bool = False,
 ) -> str:
     """Do one round, and say in a sentence what it found.
 
+    is_daemon: whether this process tells all the time. That another one, as `wanderbricks run` in some shell, was given
+    no addresses does not mean that none are set.
     Raises ValueError when WANDERBRICKS_ALERT_URLS cannot be understood. A destination that does not answer raises
     nothing: what waits for it is sent in a later round.
     """
@@ -66,6 +72,9 @@ def tell(
         if not mine:
             return "Another process is at it."
         outbox.meet([*services, nobody_else])
+        if services or is_daemon:
+            for label, count in outbox.move_stranded(services, nobody_else).items():
+                log(f"{count} alerts waited for {label}, which is set no more; they go to who is told now.")
         news = _record(instance, repository, outbox, services, nobody_else, settings.ui_url)
         page = partial(write_page, settings.alerts_page, outbox, services or [nobody_else], settings.ui_url)
         page()
@@ -169,6 +178,10 @@ def _send(outbox: "Outbox", until: float, destination: Destination) -> None:
         if delivery.was_begun:
             repeated = "This may be a repetition: the process that was sending it ended before it knew."
             message = replace(message, body=f"{message.body}\n{repeated}")
+        if delivery.meant_for:
+            message = replace(
+                message, body=f"{message.body}\nThis waited for {delivery.meant_for}, which is set no more."
+            )
         outbox.begin(delivery, time.time())
         error = destination.send(message)
         if error:

@@ -96,6 +96,39 @@ def test_pauses_after_failures_double_up_to_an_hour_and_a_clock_set_back_ends_th
     assert tries[-1] == clock.ahead
 
 
+def test_what_waits_for_an_address_that_is_set_no_more_goes_once_to_those_that_are(tmp_path, hook, clock):
+    gone, other = free_port(), Webhook()
+    world = World(tmp_path, f"json://127.0.0.1:{gone} {other.url}")
+    for passed in (False, True):
+        world.evaluated(passed=passed)
+        clock.ahead += 1
+        world.round()
+    assert other.titles == [FAILED, RECOVERED]
+    world.urls = f"{hook.url} {other.url} team:marketing=json://127.0.0.1:{free_port()}"
+    assert world.round() == "0 new, 0 open, 0 waiting to be delivered."
+    world.round()
+    assert hook.titles == [FAILED, RECOVERED]
+    assert other.titles == [FAILED, RECOVERED], "it has heard of it already"
+    assert all(f"This waited for json://127.0.0.1:{gone}" in post["message"] for post in hook.posts)
+    [said] = world.logged
+    assert said.startswith(f"2 alerts waited for json://127.0.0.1:{gone}")
+    other.close()
+
+
+def test_without_any_address_what_waited_goes_to_the_log_of_the_daemon_and_of_no_other_process(tmp_path, clock):
+    world = World(tmp_path, f"json://127.0.0.1:{free_port()}")
+    world.evaluated(passed=False)
+    world.round()
+    world.urls = ""
+    assert world.round(is_daemon=False) == "0 new, 1 open, 1 waiting to be delivered."
+    assert world.logged == []
+    assert world.round() == "0 new, 1 open, 0 waiting to be delivered."
+    world.round()
+    said, alert = world.logged
+    assert "which is set no more; they go to who is told now" in said
+    assert alert.startswith(FAILED)
+
+
 def test_each_hears_of_its_own_assets_and_severities(tmp_path: Path):
     names = ("everything", "team:revenue", "team:marketing", "error", "team:marketing,warn")
     hooks = {name: Webhook() for name in names}

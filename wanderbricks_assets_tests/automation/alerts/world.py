@@ -133,8 +133,8 @@ class World:
         event = DagsterEvent(dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, "", event_specific_data=evaluation)
         self.instance.report_dagster_event(event, run_id=uuid.uuid4().hex)
 
-    def round(self) -> str:
-        return tell(self.instance, DEFS.get_repository_def(), self.settings, self.logged.append)
+    def round(self, is_daemon: bool = True) -> str:
+        return tell(self.instance, DEFS.get_repository_def(), self.settings, self.logged.append, is_daemon)
 
     def round_that_is_killed(self, method: str) -> None:
         """One round in a process of its own, which kills itself when it comes to a method of the outbox."""
