@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from wanderbricks_assets.home import (
+    CannotWriteThere,
+    HomeInUse,
+    enter,
+    make_databases,
+    only_process,
+    writing_to,
+)
 from wanderbricks_assets.settings import Settings, default_hourly_start, default_start, read_settings
 from wanderbricks_assets.window import midnight
 
@@ -84,7 +92,7 @@ def simulate(
         if day.day == 1:
             console.print(f"simulated up to {day:%B %Y}   {time.monotonic() - began:4.0f} s")
 
-    with _sentences():
+    with _sentences(), writing_to(folder):
         summary = run_simulator(
             folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile, progress=show
         )
@@ -96,7 +104,7 @@ def simulate(
     while follow:
         time.sleep(_LOOKS_AT_THE_CLOCK)
         if _now() > summary.until:
-            with _sentences():
+            with _sentences(), writing_to(folder):
                 summary = run_simulator(folder, _now())
             console.print(f"{summary.until:%Y-%m-%d %H:%M} UTC: {sum(summary.rows.values()):,} events")
 
@@ -239,21 +247,22 @@ def up(
     serve_port: Annotated[int, typer.Option(help="Port of the predictions.")] = 8000,
 ) -> None:
     """Simulate a marketplace (unless --source names a real one), materialize everything, serve the UIs until Ctrl-C."""
-    from wanderbricks_assets.home import only_process
     from wanderbricks_assets.servers import Ports, taken_port
     from wanderbricks_assets.servers import serve as serve_all
 
     with ExitStack() as held:
         with _sentences():
             settings = _settings(home, source=source)
-            lock = held.enter_context(only_process(settings, "up"))
+            with writing_to(settings.home):
+                lock = held.enter_context(only_process(settings, "up"))
             ports = Ports(port, mlflow_port, dashboard_port, serve_port)
             if taken := taken_port(host, ports):
                 raise ValueError(f"port {taken} is taken: stop what listens there, or give another (`up --help`)")
         if "ui_url" not in settings.model_fields_set:
             settings.ui_url = f"http://{host}:{port}"
         if settings.source_folder == settings.home / "source":
-            settings.save()
+            with _sentences(), writing_to(settings.home):
+                settings.save()
             simulate(settings.source_folder, until=_now(), start=midnight(settings.first_day), scale=scale)
         code = _materialize(settings, _now(), servers_are_down=True)
         scoreboard(settings.home)
@@ -370,7 +379,6 @@ def doctor() -> None:
 
 def _materialize(settings: Settings, moment: datetime, servers_are_down: bool = False) -> int:
     from wanderbricks_assets.automation.alerts.destinations import alert_destinations
-    from wanderbricks_assets.home import enter, make_databases, only_process
     from wanderbricks_assets.resources.source import FilesSource, SourceError
 
     with _sentences(SourceError):
@@ -378,9 +386,8 @@ def _materialize(settings: Settings, moment: datetime, servers_are_down: bool = 
         if settings.is_made:
             settings.save()  # says so when this home was made from another source
         FilesSource(folder=str(settings.source_folder)).require()
-    with ExitStack() as held:
-        with _sentences():
-            held.enter_context(only_process(settings, "run"))
+    # Steps say themselves what they could not write; this is for the home's own files and databases.
+    with _said(CannotWriteThere, HomeInUse), writing_to(settings.home), only_process(settings, "run"):
         enter(settings)
         make_databases(settings)
         settings.save()
@@ -465,8 +472,6 @@ def _settings(home: Path | None, **given) -> Settings:
 
 def _enter_made(home: Path | None) -> None:
     """Enter a home that `run` or `up` has made; these commands make none."""
-    from wanderbricks_assets.home import enter
-
     with _sentences():
         settings = _settings(home)
         if not settings.is_made:
@@ -475,12 +480,16 @@ def _enter_made(home: Path | None) -> None:
         enter(settings)
 
 
-@contextmanager
-def _sentences(*kinds: type[Exception]) -> Iterator[None]:
+def _sentences(*kinds: type[Exception]) -> AbstractContextManager[None]:
     """Say what a person did wrong in the error's own sentence, without a traceback, and exit with 1."""
+    return _said(ValueError, *kinds)
+
+
+@contextmanager
+def _said(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
-    except (ValueError, *kinds) as error:
+    except kinds as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(COULD_NOT_RUN) from error
 

@@ -1,10 +1,12 @@
 """One installation on this machine: its folders, its Dagster instance and the environment of its processes."""
 
+import errno
 import fcntl
 import json
 import logging
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -61,6 +63,45 @@ nux:
   enabled: false
 """
 )
+
+
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_REFUSED_BY_SQLITE = ("database or disk is full", "disk I/O error", "unable to open database", "readonly database")
+
+
+class CannotWriteThere(ValueError):
+    """The disk is full, or the folder may not be written to; the message says which, and what to do."""
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Raises CannotWriteThere in place of what the file system or SQLite says when they refuse to write to a folder."""
+    try:
+        yield
+    except Exception as error:
+        refused = _refusal(error, folder)
+        if refused is None:
+            raise
+        there = next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
+        raise CannotWriteThere(
+            f"{folder} cannot be written to: {refused} ({shutil.disk_usage(there).free / 1e6:,.0f} MB are free there). "
+            "Make room, let this account write there, or give another folder; then run again. Nothing is half written"
+        ) from error
+
+
+def _refusal(error: BaseException | None, folder: Path) -> str | None:
+    """What refused to write to the folder, among an error and its causes."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            named = Path(error.filename) if isinstance(error.filename, str) else folder
+            is_there = named.is_relative_to(folder) or folder.is_relative_to(named)
+            # Where no folder can be made, as in /proc, that is said to be missing.
+            if is_there and (error.errno in _REFUSED or (error.errno == errno.ENOENT and not folder.exists())):
+                return f"{error.strerror}, {named}"
+        if isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _REFUSED_BY_SQLITE):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class HomeInUse(ValueError):

@@ -9,11 +9,15 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from wanderbricks_assets import cli
+from wanderbricks_assets.home import CannotWriteThere, enter, make_databases, writing_to
 from wanderbricks_assets.partitions import DAILY, HOURLY, WEEKLY, ended
 from wanderbricks_assets.resources.engine import UnreadableFiles
 from wanderbricks_assets.resources.lake import CannotWrite, Lake
 from wanderbricks_assets.resources.source import FilesSource, SourceError
+from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import Window
 from wanderbricks_assets_tests.marketplace import day, deliver, random_marketplace
 from wanderbricks_assets_tests.resources.lake_writers import features_of_days
@@ -46,6 +50,40 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path):
     (tmp_path / "lake").write_text("a file in the place of the folder")
     with pytest.raises(CannotWrite, match=r"property_features could not be written to .*/lake"):
         Lake(folder=str(tmp_path / "lake")).replace("property_features", january(properties=1, mark=1), JANUARY)
+
+
+@pytest.mark.parametrize("words", [("run",), ("simulate", "--scale", "0.001"), ("up",)])
+def test_a_home_that_cannot_be_made_is_named_with_what_was_found_and_what_to_do(tmp_path: Path, words: tuple[str, ...]):
+    deliver(tmp_path / "source", random_marketplace(seed=1, bookings=20, events=10), None, day("2024-01-16"))
+    (tmp_path / "file").touch()
+    given = ("--source", str(tmp_path / "source")) if words[0] == "run" else ()
+    refused = CliRunner().invoke(cli.app, [*words, *given, "--home", str(tmp_path / "file" / "home")])
+    assert (refused.exit_code, refused.output.count("\n")) == (1, 1), refused.output
+    assert f"{tmp_path}/file/home" in refused.output
+    assert "cannot be written to: Not a directory" in refused.output
+    assert "MB are free there). Make room, let this account write there, or give another" in refused.output
+
+
+@pytest.mark.parametrize("what", ["MLflow's database", "Dagster's database"])
+def test_a_full_disk_while_a_home_is_made_is_a_sentence_and_leaves_no_half_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, little_space, what: str
+):
+    for name in ("DAGSTER_HOME", "WANDERBRICKS_HOME"):
+        monkeypatch.setenv(name, "restored after the test")
+    away = {"mlflow_tracking_uri": "http://127.0.0.1:9"} if what.startswith("Dagster") else {}
+    settings = Settings(home=tmp_path / "home", **away)
+    refusal = pytest.raises(CannotWriteThere, match=f"^{settings.home} cannot be written to: .*MB are free")
+    with refusal, writing_to(settings.home):
+        enter(settings)
+        make_databases(settings)
+    assert not (settings.home / "mlflow.db").exists()
+    assert not (settings.dagster_home / "history").exists()
+
+
+def test_an_error_of_another_kind_is_not_taken_for_a_full_disk(tmp_path: Path):
+    for error in (FileNotFoundError(2, "No such file", "/elsewhere/users.csv"), ConnectionRefusedError(111, "Refused")):
+        with pytest.raises(type(error)), writing_to(tmp_path):
+            raise error
 
 
 def test_a_file_of_the_lake_that_is_damaged_is_named(tmp_path: Path):
