@@ -182,7 +182,7 @@ def recheck(
     with _sentences(), dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
         place = {name: defs.resources[name] for name in ("lake", "source", "registry")}
         places = Places(**place, instance=instance)
-        with recheck_run(instance, {PROCESS: process}) as run_id:
+        with recheck_run(instance, first.date(), last.date(), {PROCESS: process}) as run_id:
             rows = list(evaluate_again(places, first.date(), last.date(), run_id, asset))
     if as_json:
         typer.echo(json.dumps([vars(row) for row in rows], indent=2))

@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 
+HAS_A_RESULT = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+DAY = "day"
+"""Metadata of a result that is stored without a partition: the day that was judged."""
 NEWEST = 7  # partitions of a range that are told of one by one: a week
 _SHOWN = 10  # failed partitions that the result of a range names
 
@@ -63,7 +67,8 @@ class Suite:
     """Checks of one asset that are evaluated together.
 
     evaluate: given the places and some of the `partitions`, oldest first and without a gap ([None] where there are
-    none), what each check found. by_partition: whether the results are stored by partition, which must be the asset's.
+    none), what each check found. by_partition: whether the results are stored by partition, which must be the asset's;
+    if not, there is one result, of how things stand, which says in its metadata of which day it is.
     """
 
     name: str
@@ -122,7 +127,7 @@ def evaluation(suite: Suite, finding: Finding) -> dg.AssetCheckEvaluation:
         severity=check.severity,
         blocking=check.blocking,
         description=finding.description,
-        metadata=finding.metadata,
+        metadata=_metadata(suite, finding),
         partition=finding.partition if suite.by_partition else None,
     )
 
@@ -146,6 +151,11 @@ def _telling(suite: Suite, findings: list[Finding], keys: list[str | None]) -> l
     ]
 
 
+def _metadata(suite: Suite, finding: Finding) -> Mapping[str, object]:
+    of_day = suite.partitions is not None and not suite.by_partition
+    return {**finding.metadata, DAY: finding.partition} if of_day else finding.metadata
+
+
 def _of(check: Check, findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.check == check.name]
 
@@ -155,7 +165,7 @@ def _result(suite: Suite, check: Check, findings: list[Finding], telling: list[F
     found = _of(check, findings)
     failed = [finding for finding in found if not finding.passed]
     if len(found) == 1:
-        description, metadata = found[0].description, found[0].metadata
+        description, metadata = found[0].description, _metadata(suite, found[0])
     else:
         description = f"{len(failed)} of {len(found)} partitions failed"
         if failed:

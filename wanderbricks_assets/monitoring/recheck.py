@@ -7,10 +7,11 @@ from datetime import date, timedelta
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from wanderbricks_assets.monitoring.assets import REALIZED
 from wanderbricks_assets.monitoring.drift_suites import DRIFT_SUITES
-from wanderbricks_assets.monitoring.evaluations import Finding, Places, Suite, evaluation
+from wanderbricks_assets.monitoring.evaluations import DAY, HAS_A_RESULT, Finding, Places, Suite, evaluation
 from wanderbricks_assets.monitoring.quarantine_suites import QUARANTINE_SUITES
 from wanderbricks_assets.monitoring.table_suites import LAKE_SUITES, SOURCE_SUITES
 from wanderbricks_assets.partitions import ended
@@ -41,12 +42,14 @@ class Rechecked:
 
 
 @contextmanager
-def recheck_run(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Iterator[str]:
-    """A run of Dagster's that the results belong to; its id.
+def recheck_run(instance: dg.DagsterInstance, first: date, last: date, tags: Mapping[str, str]) -> Iterator[str]:
+    """A run of Dagster's, of the days `first` to `last`, that the results belong to; its id.
 
     They need one: of results outside of any run Dagster keeps a single one per check and partition, for ever.
     """
-    run = instance.add_run(dg.DagsterRun(_JOB, run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED, tags=tags))
+    days = {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}
+    status = dg.DagsterRunStatus.STARTED
+    run = instance.add_run(dg.DagsterRun(_JOB, run_id=str(uuid4()), status=status, tags={**tags, **days}))
     try:
         yield run.run_id
     except BaseException:
@@ -64,7 +67,8 @@ def recheck(
     suites: tuple[Suite, ...] = SUITES,
 ) -> Iterator[Rechecked]:
     """Evaluate and store the checks of the days `first` to `last` (hours of hourly tables; tables without days once, as
-    they stand). Of a lake table only partitions that were materialized.
+    they stand). Of a lake table only partitions that were materialized. A check of a source table has one result, that
+    of the newest day that was judged: earlier days are only returned.
 
     Raises ValueError for an asset that has no such checks.
     """
@@ -78,14 +82,16 @@ def recheck(
             f"{asset} has no data checks; there are: {', '.join(sorted({suite.asset for suite in suites}))}"
         )
     for suite in chosen:
-        for keys in _runs_of(places.instance, suite, first, last):
+        runs = _runs_of(places.instance, suite, first, last)
+        for keys in runs:
             try:
                 findings = suite.evaluate(places, keys)
             except Exception as error:  # noqa: BLE001 (the next table is looked at all the same; the exit code is 1)
                 yield Rechecked(suite.asset, keys[-1], suite.name, False, f"{type(error).__name__}: {error}", False)
                 continue
             for finding in findings:
-                _store(places.instance, run_id, evaluation(suite, finding))
+                if suite.by_partition or (keys == runs[-1] and not _is_older(places.instance, suite, finding)):
+                    _store(places.instance, run_id, evaluation(suite, finding))
                 yield _row(suite, finding)
             if suite.by_partition:
                 settle_checks(places.instance, run_id, [evaluation(suite, finding) for finding in findings])
@@ -105,6 +111,14 @@ def _runs_of(instance: dg.DagsterInstance, suite: Suite, first: date, last: date
         if key in have:
             runs = [*runs[:-1], [*runs[-1], key]] if runs and runs[-1][-1] == before else [*runs, [key]]
     return runs
+
+
+def _is_older(instance: dg.DagsterInstance, suite: Suite, finding: Finding) -> bool:
+    """Than the day of the result that is stored."""
+    key = dg.AssetCheckKey(dg.AssetKey(suite.asset), finding.check)
+    stored = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=HAS_A_RESULT)
+    day = stored[0].evaluation.metadata.get(DAY) if stored else None
+    return day is not None and finding.partition is not None and finding.partition < day.value
 
 
 def _store(instance: dg.DagsterInstance, run_id: str, found: dg.AssetCheckEvaluation) -> None:

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import np
 from wanderbricks_assets.monitoring.data_checks import LOOK_BACK, broken_rules, counts, different_columns, usual
-from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
+from wanderbricks_assets.monitoring.evaluations import HAS_A_RESULT, Check, Finding, Places, Suite
 from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE
 from wanderbricks_assets.partitions import DAILY, HOURLY, window_of
 from wanderbricks_assets.resources.lake import MONTH
@@ -106,7 +105,7 @@ def _last_columns(instance: dg.DagsterInstance, contract: Contract) -> dict[str,
     history = instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(dg.AssetKey(contract.name), KEEPS_ITS_CONTRACT),
         limit=1,
-        status={AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED},
+        status=HAS_A_RESULT,
     )
     evaluation = history[0].evaluation if history else None
     return evaluation.metadata["columns"].value if evaluation and "columns" in evaluation.metadata else None

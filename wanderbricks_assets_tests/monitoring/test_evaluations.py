@@ -92,7 +92,7 @@ class Home:
         }
 
     def recheck(self, first: date, last: date, suite=SUITE) -> list:
-        with recheck_run(self.instance, {}) as run_id:
+        with recheck_run(self.instance, first, last, {}) as run_id:
             return list(recheck(self.places, first, last, run_id, suites=(suite,)))
 
 
@@ -182,6 +182,25 @@ def test_recheck_goes_on_after_a_table_that_cannot_be_read_and_says_which(home: 
 def test_recheck_of_an_unknown_table_names_those_it_knows(home: Home):
     with pytest.raises(ValueError, match=r"nothing has no data checks; there are: .*fact_booking_daily"):
         next(recheck(home.places, FIRST, LAST, "run", "nothing"))
+
+
+def test_a_check_of_a_source_table_keeps_the_result_of_the_newest_day_and_says_of_which(home: Home):
+    views = source_table("page_views", *[view(n, f"{day} 10:00") for n, day in enumerate(DAYS)]).to_pyarrow()
+    known = {"users": source_table("users", user()), "properties": source_table("properties", listing())}
+    deliver(Path(home.source.folder), {"page_views": views} | {n: t.to_pyarrow() for n, t in known.items()}, None, LAST)
+    key = dg.AssetCheckKey(dg.AssetKey("page_views"), KEEPS_ITS_CONTRACT)
+
+    def stored() -> list[str]:
+        history = home.instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
+        return [record.evaluation.metadata["day"].value for record in history]
+
+    assert len([row for row in home.recheck(DAYS[-5], DAYS[-3], VIEWS) if row.check == KEEPS_ITS_CONTRACT]) == 3
+    assert stored() == [str(DAYS[-3])]
+    home.recheck(DAYS[-2], DAYS[-2], VIEWS)
+    home.recheck(DAYS[-5], DAYS[-3], VIEWS)
+    assert stored() == [str(DAYS[-2]), str(DAYS[-3])], "an older day says nothing about how things stand"
+    home.recheck(DAYS[-2], DAYS[-2], VIEWS)
+    assert stored() == [str(DAYS[-2]), str(DAYS[-2]), str(DAYS[-3])]
 
 
 def test_a_source_table_that_grows_a_column_is_told_once(home: Home):

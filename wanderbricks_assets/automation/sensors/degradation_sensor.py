@@ -20,11 +20,10 @@ from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.monitoring.assets import HOLDS_ITS_BOUND
+from wanderbricks_assets.monitoring.evaluations import HAS_A_RESULT
 from wanderbricks_assets.partitions import ended, window_of
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
-
-_EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 @dg.sensor(
@@ -50,7 +49,7 @@ def degradation_sensor(
 def _newest(instance: dg.DagsterInstance, model: str) -> AssetCheckExecutionRecord | None:
     """The newest evaluation that has a result: older ones say nothing about the model that serves now."""
     key = dg.AssetCheckKey(dg.AssetKey("realized_accuracy"), HOLDS_ITS_BOUND[model])
-    found = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=_EVALUATED)
+    found = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=HAS_A_RESULT)
     return found[0] if found else None
 
 
