@@ -5,14 +5,25 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
 
+from wanderbricks_assets.automation import asking
 from wanderbricks_assets.automation.asking import Asking
 from wanderbricks_assets.automation.schedules import SCHEDULES
+from wanderbricks_assets.automation.sensors.carry_on import CannotPlan
 from wanderbricks_assets.models.all import MODELS
+from wanderbricks_assets.models.registry import RegistryAway
 from wanderbricks_assets_tests.automation.clockwork import Clockwork, asked, clockwork
 from wanderbricks_assets_tests.marketplace import at
 
 DETAIL = "fact_booking_detail"
+_ORIGIN = RegisteredCodeLocationOrigin("wanderbricks_assets")
 
 
 @pytest.fixture
@@ -76,6 +87,33 @@ def test_days_missed_are_one_run_and_details_of_bookings_wait_for_it(clock: Cloc
 
     clock.materialized([key for key in clock.planner().daily_assets() if key != DETAIL], first, last)
     assert asked(clock.look("carry_on", "2024-01-09 00:30"))[1:] == [("gold_and_features", {DETAIL}, first, last)]
+
+
+def test_a_rhythm_that_cannot_be_planned_stops_no_other_and_the_tick_tells(clock: Clockwork, monkeypatch):
+    def away(*_: object) -> None:
+        raise RegistryAway("MLflow does not answer")
+
+    clock.days_until("2024-01-05")
+    monkeypatch.setitem(asking._PLANS, "training", away)
+    going_on = clock.look("carry_on", "2024-01-09 00:30")
+    assert {job for job, *_ in asked(going_on)} == {"engagement", "gold_and_features"}
+    assert going_on.cursor is None, "the next tick looks again, and has nothing to ask for"
+    for request in going_on.run_requests:
+        clock.begun(request)
+    with pytest.raises(CannotPlan, match=r"^training could not be planned: RegistryAway: MLflow does not answer$"):
+        clock.look("carry_on", "2024-01-09 00:31")
+
+
+def test_what_a_person_has_turned_off_is_not_carried_on(clock: Clockwork):
+    clock.days_until("2024-01-05")
+    state = InstigatorState(
+        RemoteInstigatorOrigin(RemoteRepositoryOrigin(_ORIGIN, "__repository__"), "engagement_schedule"),
+        InstigatorType.SCHEDULE,
+        InstigatorStatus.STOPPED,
+        ScheduleInstigatorData("5 * * * *"),
+    )
+    clock.instance.add_instigator_state(state)
+    assert {job for job, *_ in asked(clock.look("carry_on", "2024-01-09 00:30"))} == {"gold_and_features"}
 
 
 def test_training_waits_for_the_days_and_hours_of_its_week(clock: Clockwork):

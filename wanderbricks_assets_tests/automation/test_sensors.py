@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from wanderbricks_assets.monitoring.assets import HOLDS_ITS_BOUND
+from wanderbricks_assets.targets import TARGETS
 from wanderbricks_assets_tests.automation.clockwork import Clockwork, asked, clockwork
 from wanderbricks_assets_tests.models.test_lifecycle import FIRST_WEEK, SECOND_WEEK, Pipeline, pipeline
 
@@ -83,6 +84,24 @@ def test_a_new_champion_predicts_the_newest_day_again_and_once(clock: Clockwork,
     assert clock.look("promotion_sensor", NOW).skip_message == "The same versions serve as before."
     pipeline.train(SECOND_WEEK)
     assert "has seen later days" in clock.look("promotion_sensor", NOW).skip_message
+
+
+def test_a_version_that_a_person_puts_back_predicts_the_newest_day_again(clock: Clockwork, pipeline: Pipeline):
+    for week in (FIRST_WEEK, SECOND_WEEK):
+        pipeline.train(week)
+    now, newest = "2024-01-24 09:00", "2024-01-23"
+    clock.materialized(["revenue_forecast"], newest)
+    asked_before = clock.look("promotion_sensor", now).run_requests
+    target = TARGETS["revenue_forecaster"]
+    assert pipeline.registry.serving_version(target) == "2"
+    pipeline.registry._client.set_registered_model_alias(target.registered_name, target.stage, "1")
+    found = clock.look("promotion_sensor", now)
+    assert asked(found) == [("predictions", {"revenue_forecast"}, newest, newest)]
+    assert found.run_requests[0].run_key.startswith(f"revenue_forecast/1/{newest}/")
+    clock.materialized(["revenue_forecast"], newest)
+    pipeline.registry._client.set_registered_model_alias(target.registered_name, target.stage, "2")
+    [again] = clock.look("promotion_sensor", now).run_requests
+    assert again.run_key not in {request.run_key for request in asked_before}, "asked a second time, it is another run"
 
 
 def test_a_day_that_is_still_to_be_predicted_is_left_to_the_clock(clock: Clockwork, pipeline: Pipeline):

@@ -1,4 +1,7 @@
-"""A new champion speaks at once: the newest day is predicted again by the version that serves now."""
+"""A new champion speaks at once: the newest day is predicted again by the version that serves now.
+
+Which that is the registry says, not the promotion: a person may have moved the alias there, to roll a model back.
+"""
 
 import json
 from functools import partial
@@ -10,8 +13,6 @@ from wanderbricks_assets.automation.jobs import PREDICTIONS
 from wanderbricks_assets.automation.plans import Planned, Planner
 from wanderbricks_assets.automation.schedules import naive_now
 from wanderbricks_assets.automation.sensors.answering import Answer, answer
-from wanderbricks_assets.models.all import MODELS
-from wanderbricks_assets.models.lifecycle import champion_key
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.partitions import ended, window_of
 from wanderbricks_assets.predictions.assets import TARGET_OF
@@ -23,8 +24,8 @@ from wanderbricks_assets.resources.source import FilesSource
     job=PREDICTIONS,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Predicts the newest day again when another version serves. The cursor holds the version that was "
-    "answered, by model; the serving endpoint follows the registry's alias by itself.",
+    description="Predicts the newest day again when another version serves, promoted or put back by a person. The "
+    "cursor holds the version that was answered, by model. The serving endpoint follows the registry by itself.",
 )
 def promotion_sensor(
     context: dg.SensorEvaluationContext, lake: Lake, source: FilesSource, registry: ModelRegistry
@@ -34,16 +35,9 @@ def promotion_sensor(
     new = {
         target.model: (version, partial(_answer, planner, asset, version))
         for asset, target in TARGET_OF.items()
-        if (version := _version_named(context.instance, champion_key(MODELS[target.model])))
-        and version != answered.get(target.model)
+        if (version := registry.serving_version(target)) and version != answered.get(target.model)
     }
     return answer(answered, new, "The same versions serve as before.")
-
-
-def _version_named(instance: dg.DagsterInstance, champion: str) -> str | None:
-    event = instance.get_latest_materialization_event(dg.AssetKey(champion))
-    version = event.asset_materialization.metadata.get("version") if event else None
-    return str(version.value) if version and version.value else None
 
 
 def _answer(planner: Planner, asset: str, version: str) -> Answer:
@@ -60,8 +54,10 @@ def _answer(planner: Planner, asset: str, version: str) -> Answer:
         return f"{asset} of {day} was predicted by version {version}."
     end = window_of(PREDICTIONS.partitions_def, dg.PartitionKeyRange(day, day)).end
     if planner.registry.serving_version(TARGET_OF[asset], end) != version:
-        return f"{asset} of {day} is not version {version}'s to predict: it has seen later days."
+        why = "it has seen later days, or never passed its gates"
+        return f"{asset} of {day} is not version {version}'s to predict: {why}."
     found = Asking(planner, now).request(Planned(PREDICTIONS.name, (asset,), day, day))
     if isinstance(found, dg.SkipReason):
         return found
-    return found.with_replaced_attrs(run_key=f"{asset}/{version}/{day}")
+    # A version may be put back on the day on which it was replaced: then it is asked again.
+    return found.with_replaced_attrs(run_key=f"{asset}/{version}/{day}/{made.storage_id}")
