@@ -200,6 +200,24 @@ def recheck(
 
 
 @app.command()
+def tidy(home: Home = None) -> None:
+    """Delete files of the lake that were replaced a week ago or longer, as the daemon does every Sunday."""
+    _enter_made(home)
+    from wanderbricks_assets.automation.tidying import tidy_lake, tidy_logs
+    from wanderbricks_assets.resources.lake import CannotWrite, Lake
+
+    settings = _settings(home)
+    with _sentences(CannotWrite):
+        deleted = tidy_lake(Lake(folder=str(settings.lake_folder)))
+        for name in tidy_logs(settings.home / "logs"):
+            console.print(f"{name} was set aside: it had grown large")
+    for name, count in deleted.items():
+        if count:
+            console.print(f"{count:>8,} files of {name}")
+    console.print(f"{sum(deleted.values()):,} files deleted")
+
+
+@app.command()
 def backtest(
     model: Annotated[str, typer.Argument(help="Name of the model, as `revenue_forecaster`.")],
     origins: Annotated[int, typer.Option(min=1, help="How many past origins to fit and evaluate at.")] = 6,

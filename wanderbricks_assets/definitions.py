@@ -8,6 +8,7 @@ from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.automation.journal import SourceJournal
 from wanderbricks_assets.automation.schedules import SCHEDULES
 from wanderbricks_assets.automation.sensors import SENSORS
+from wanderbricks_assets.automation.tidying import TIDY_SCHEDULE, tidy
 from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
 from wanderbricks_assets.models.all import MODELS
@@ -40,8 +41,8 @@ defs = dg.Definitions(
         *map(asset_checks, SUITES),
         *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
     ],
-    jobs=JOBS,
-    schedules=SCHEDULES,
+    jobs=[*JOBS, tidy],
+    schedules=[*SCHEDULES, TIDY_SCHEDULE],
     sensors=[*SENSORS, *ALERT_SENSORS],
     resources={
         "lake": _LAKE,

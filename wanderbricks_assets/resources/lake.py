@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 MONTH = "month"  # the storage partition: replacing a day rewrites at most its month's files
+KEPT_DAYS = 7  # that a file is kept after it was replaced: no run takes so long, and Delta's own default
 _ATTEMPTS = 20
 _Result = TypeVar("_Result")
 
@@ -93,6 +94,24 @@ class Lake(dg.ConfigurableResource):
             self._create(contract, arrow.schema)
             write_deltalake(self._uri(name), arrow, mode="append", partition_by=[MONTH])
         return len(arrow)
+
+    def tidy(self, name: str) -> int:
+        """Delete the files that were replaced, or that a killed writer left, KEPT_DAYS ago or longer, and the log
+        entries that Delta keeps no longer (30 days); returns how many files were deleted.
+
+        A reader that began within these days finds all of its files; the rows are those of before.
+        """
+        table = self._open(name)
+        if table is None:
+            return 0
+        with self._saying_what_could_not_be_written(name):
+            deleted = table.vacuum(retention_hours=24 * KEPT_DAYS, full=True)
+            if deleted:  # otherwise its commits would be all that is new
+                table.vacuum(retention_hours=24 * KEPT_DAYS, full=True, dry_run=False)
+                table.update_incremental()
+            table.create_checkpoint()
+            table.cleanup_metadata()
+        return len(deleted)
 
     def version(self, name: str) -> int | None:
         """The number of the table's newest commit; None while it was never written."""
