@@ -45,7 +45,7 @@ def backtest_home(
         raise ValueError(f"there is no model '{name}'; the models are {', '.join(MODELS)}")
     last = lake.read("fact_booking_daily").check_in_date.max().to_pyarrow().as_py()
     if last is None:
-        raise ValueError(f"{lake.folder} holds no bookings yet: materialize the gold tables first (`wanderbricks run`)")
+        raise ValueError(f"{lake.place} holds no bookings yet: materialize the gold tables first (`wanderbricks run`)")
     if first is None:
         newest = pd.Timestamp(last) - pd.Timedelta(days=LONGEST_HORIZON - 1)
         first = (newest - pd.DateOffset(months=count - 1)).date()

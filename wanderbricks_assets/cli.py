@@ -204,11 +204,12 @@ def tidy(home: Home = None) -> None:
     """Delete files of the lake that were replaced a week ago or longer, as the daemon does every Sunday."""
     _enter_made(home)
     from wanderbricks_assets.automation.tidying import tidy_lake, tidy_logs
-    from wanderbricks_assets.resources.lake import CannotWrite, Lake
+    from wanderbricks_assets.resources.lake import CannotWrite
+    from wanderbricks_assets.resources.tables import lake_of
 
     settings = _settings(home)
     with _sentences(CannotWrite):
-        deleted = tidy_lake(Lake(folder=str(settings.lake_folder)))
+        deleted = tidy_lake(lake_of(settings))
         for name in tidy_logs(settings.home / "logs"):
             console.print(f"{name} was set aside: it had grown large")
     for name, count in deleted.items():
@@ -334,9 +335,9 @@ def _deciding(choice: str) -> Callable[..., None]:
     ) -> None:
         _enter_made(home)
         from wanderbricks_assets.activation.decisions import Decision, record_decisions, undecided
-        from wanderbricks_assets.resources.lake import Lake
+        from wanderbricks_assets.resources.tables import lake_of
 
-        lake, moment = Lake(folder=str(_settings(home).lake_folder)), datetime.now(UTC).replace(tzinfo=None)
+        lake, moment = lake_of(_settings(home)), datetime.now(UTC).replace(tzinfo=None)
         with _sentences():
             if everything == (night is not None) or (night and property_id is None):
                 raise ValueError("give --property and --date for one night, or --all for every night that is open")

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -14,7 +15,7 @@ DEFAULT_HOME = Path(".wanderbricks")
 
 
 class Settings(BaseSettings):
-    """Settings of one home. A home keeps its source and start date, so that every later command and the UI agree."""
+    """Settings of one home. A home keeps its source, start and engine, so that every later command and the UI agree."""
 
     model_config = SettingsConfigDict(env_prefix="WANDERBRICKS_", extra="forbid", validate_default=True)
 
@@ -24,6 +25,14 @@ class Settings(BaseSettings):
     hourly_start: date | None = Field(
         None,
         description=f"first day of hourly features; by default {DAYS_OF_HOURS} days before the first run",
+    )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb",
+        description="what computes tables, and where they are: DuckDB, in Delta tables of <home>/lake; Spark, in its "
+        "catalog (a local session, or the Spark Connect server that SPARK_REMOTE names)",
+    )
+    spark_schema: str = Field(
+        "wanderbricks", description="schema of the lake's tables in Spark's catalog, or catalog.schema"
     )
     seed: int = Field(0, description="seed of every random choice in training")
 
@@ -73,6 +82,11 @@ class Settings(BaseSettings):
         return self.home / "lake"
 
     @property
+    def spark_folder(self) -> Path:
+        """Catalog and tables of a local Spark."""
+        return self.home / "spark"
+
+    @property
     def online_view(self) -> Path:
         return self.home / "online" / "view.db"
 
@@ -113,13 +127,14 @@ class Settings(BaseSettings):
     def save(self) -> None:
         """Keep what defines this home, so that `wanderbricks up` and the UI see what `wanderbricks run` saw.
 
-        Raises ValueError when the home was made with another source or start: its tables would mix two histories.
+        Raises ValueError when the home was made with another source, start or engine: its tables would mix two
+        histories, or lie elsewhere.
         """
         wanted = {"source": str(self.source_folder), "start": self.first_day.isoformat()}
-        wanted["hourly_start"] = self.first_hourly_day.isoformat()
+        wanted |= {"hourly_start": self.first_hourly_day.isoformat(), "engine": self.engine}
         file = self.home / "settings.json"
         if file.exists():
-            for name, saved in _saved(file).items():
+            for name, saved in ({"engine": "duckdb"} | _saved(file)).items():  # homes are older than the choice
                 if name in wanted and saved != wanted[name]:
                     raise ValueError(
                         f"{self.home} was made with {name} {saved}, not {wanted[name]}; give another --home"

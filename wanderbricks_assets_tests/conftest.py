@@ -17,7 +17,7 @@ os.environ.update(
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
 )
-for name in ("WANDERBRICKS_SOURCE", "WANDERBRICKS_PROFILE", "DAGSTER_HOME"):
+for name in ("WANDERBRICKS_SOURCE", "WANDERBRICKS_PROFILE", "WANDERBRICKS_ENGINE", "DAGSTER_HOME", "SPARK_REMOTE"):
     os.environ.pop(name, None)
 
 
@@ -28,3 +28,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     if report.skipped and os.environ.get("NO_SKIPS") and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", f"skipped, which NO_SKIPS forbids: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """The tests of a file go to one process, and all that need Spark to one: starting it takes the time of fifty."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneSpark(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "spark" if "spark" in nodeid else super()._split_scope(nodeid)
+
+    return OneSpark(config, log)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from wanderbricks_assets.settings import DAYS_OF_HOURS, Settings, default_start, read_settings
 
-VARIABLES = ("HOME", "START", "HOURLY_START", "SOURCE", "SEED", "MLFLOW_TRACKING_URI")
+VARIABLES = ("HOME", "START", "HOURLY_START", "SOURCE", "SEED", "MLFLOW_TRACKING_URI", "ENGINE")
 
 
 @pytest.fixture
@@ -62,6 +62,7 @@ def test_a_home_keeps_what_it_was_made_with(home: Path, monkeypatch: pytest.Monk
         "source": str(home / "files"),
         "start": "2024-01-01",
         "hourly_start": "2024-06-01",
+        "engine": "duckdb",
     }
 
 
@@ -84,6 +85,17 @@ def test_a_home_made_with_another_source_is_not_mixed_with_this_one(home: Path):
     Settings(start=date(2024, 1, 1)).save()
     with pytest.raises(ValueError, match=r"was made with source .*/home/source, not .*/other"):
         Settings(source=home / "other").save()
+
+
+@pytest.mark.parametrize("is_older_than_the_choice", [True, False])
+def test_a_home_made_on_another_engine_is_not_mixed_with_this_one(home: Path, is_older_than_the_choice: bool):
+    Settings(start=date(2024, 1, 1)).save()
+    if is_older_than_the_choice:
+        file = home / "settings.json"
+        file.write_text(json.dumps({name: to for name, to in json.loads(file.read_text()).items() if name != "engine"}))
+    with pytest.raises(ValueError, match="was made with engine duckdb, not spark; give another --home"):
+        Settings(engine="spark").save()
+    assert Settings().engine == "duckdb"
 
 
 def test_an_argument_comes_before_a_variable_and_a_variable_before_the_home(

@@ -14,6 +14,7 @@ import streamlit as st
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.tables import lake_of
 from wanderbricks_assets.settings import settings
 
 Answer = TypeVar("Answer")
@@ -25,7 +26,7 @@ _ONE_AT_A_TIME = Lock()
 
 @cache
 def lake() -> Lake:
-    return Lake(folder=str(settings().lake_folder))
+    return lake_of(settings())
 
 
 @cache
@@ -47,7 +48,7 @@ def ask(query: Callable[..., Answer], *parameters: Hashable, of: str | None = No
     names = [of] if of else [name for name in inspect.signature(query).parameters if name in LAKE]
     versions = tuple(lake().version(name) for name in names)
     return _answer(
-        (query.__module__, query.__qualname__, lake().folder, tuple(names), versions, parameters), query, names
+        (query.__module__, query.__qualname__, lake().place, tuple(names), versions, parameters), query, names
     )
 
 

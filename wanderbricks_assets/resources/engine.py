@@ -1,37 +1,83 @@
-"""The query engine that every table expression runs on."""
+"""The query engine that every table expression runs on: DuckDB in this process, or Spark (WANDERBRICKS_ENGINE)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wanderbricks_assets.lazy import Table, ibis, pa
+from wanderbricks_assets.settings import settings
 
 if TYPE_CHECKING:
-    from ibis.backends.duckdb import Backend
+    from ibis.backends.duckdb import Backend as DuckDB
+
+    from wanderbricks_assets.resources.spark import SparkEngine
 
 
 @cache
-def duckdb_engine() -> Backend:
-    """This process's one DuckDB: tables of the lake and of the source can be joined only on the same connection."""
+def duckdb_engine() -> DuckDB:
+    """This process's one DuckDB."""
     engine = ibis.duckdb.connect()
     engine.raw_sql("SET TimeZone = 'UTC'")
     engine.raw_sql("SET enable_progress_bar = false")
     return engine
 
 
+@cache
+def engine() -> DuckDB | SparkEngine:
+    """This process's one engine: tables of the lake and of the source can be joined only on the same connection."""
+    if settings().engine == "duckdb":
+        return duckdb_engine()
+    from wanderbricks_assets.resources.spark import spark_engine
+
+    spark = spark_engine(settings().spark_folder)
+    ibis.set_backend(spark)  # tables in memory are computed there, too
+    return spark
+
+
 class UnreadableFiles(Exception):
     """Files whose contents are damaged; the message names them."""
 
 
-def computed(rows: Table) -> pa.Table:
-    """The rows of an expression. Raises UnreadableFiles where DuckDB would only say that something does not decode."""
-    from duckdb import Error
+class NotAFile(Exception):
+    """A file that is not what its name says; the message is the engine's."""
 
-    try:
+
+def read_parquet(files: Sequence[Path | str], hive_partitioning: bool = False) -> Table:
+    """The rows of files that have the columns of the first. `hive_partitioning` adds those that the folders name.
+
+    Raises NotAFile when the first is no Parquet.
+    """
+    with _naming_what_is_no_file():
+        if engine().name == "duckdb":
+            return engine().read_parquet(files, hive_partitioning=hive_partitioning)
+        return engine().read_files(files, hive_partitioning)
+
+
+def read_csv(file: Path | str) -> Table:
+    """The rows of a CSV file. DuckDB reads it on either engine: the types are guessed, and should be by one only."""
+    with _naming_what_is_no_file():
+        rows = duckdb_engine().read_csv(file)
+        return rows if engine().name == "duckdb" else ibis.memtable(rows.to_pyarrow())
+
+
+def computed(rows: Table) -> pa.Table:
+    """The rows of an expression. Raises UnreadableFiles where the engine would only say that something does not
+    decode."""
+    with naming_damaged_files(rows):
         return rows.to_pyarrow()
-    except Error as error:
+
+
+@contextmanager
+def naming_damaged_files(rows: Table) -> Iterator[None]:
+    """Raise UnreadableFiles for an error that comes from files of these rows."""
+    try:
+        yield
+    except _errors() as error:
         damaged = [file for file in _files_of(rows) if not _is_readable(file)]
         if not damaged:
             raise
@@ -41,10 +87,33 @@ def computed(rows: Table) -> pa.Table:
         ) from error
 
 
+@contextmanager
+def _naming_what_is_no_file() -> Iterator[None]:
+    try:
+        yield
+    except _errors() as error:
+        raise NotAFile(str(error).splitlines()[0]) from error
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What the engine raises. Reading CSV is DuckDB's on either."""
+    import duckdb
+
+    if engine().name == "duckdb":
+        return (duckdb.Error,)
+    from pyspark.errors import PySparkException
+
+    return duckdb.Error, PySparkException
+
+
 def _files_of(rows: Table) -> list[str]:
-    tables = {table.name for table in rows.op().find(ibis.expr.operations.DatabaseTable)}
-    views = duckdb_engine().raw_sql("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal").fetchall()
-    found = (re.findall(r"'([^']+\.parquet)'", sql) for name, sql in views if name in tables)
+    tables = list(rows.op().find(ibis.expr.operations.DatabaseTable))
+    if engine().name == "duckdb":
+        names = {table.name for table in tables}
+        views = duckdb_engine().raw_sql("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal").fetchall()
+        found = (re.findall(r"'([^']+\.parquet)'", sql) for name, sql in views if name in names)
+    else:
+        found = (engine().files_of(table) for table in tables)
     return sorted({file for files in found for file in files})
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import Table, ibis, pa
-from wanderbricks_assets.resources.engine import computed, duckdb_engine
+from wanderbricks_assets.resources.engine import computed, read_parquet
 from wanderbricks_assets.window import Window
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Lake(dg.ConfigurableResource):
 
     folder: str
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.folder
+
     def read(self, name: str, window: Window | None = None) -> Table:
         """The rows of a table, or of a window of it, as an expression; a table never written is empty.
 
@@ -54,10 +59,11 @@ class Lake(dg.ConfigurableResource):
         or the table has no such windows, and CannotWrite when the disk or the folder refuses; then nothing has changed.
         """
         contract = LAKE[name]
-        _check_kind(contract, whole=window is None)
+        check_kind(contract, whole=window is None)
         arrow = computed(_stored(contract, rows) if window else contract.conform(rows))
         if window and len(arrow):
-            _check_window(contract, arrow, window)
+            times = arrow[contract.time_column]  # the rows are ordered by time
+            check_window(contract, times[0].as_py(), times[-1].as_py(), window)
         with self._saying_what_could_not_be_written(name):
             _until_committed(lambda: self._commit(contract, arrow, window))
         return len(arrow)
@@ -68,7 +74,7 @@ class Lake(dg.ConfigurableResource):
         What another process commits between reading and writing is not lost: the rows are read, and revised, again.
         """
         contract = LAKE[name]
-        _check_kind(contract, whole=True)
+        check_kind(contract, whole=True)
 
         def attempt() -> int:
             table = self._open(name)
@@ -141,8 +147,8 @@ class Lake(dg.ConfigurableResource):
     def _rows(self, contract: Contract, files: list[str]) -> Table:
         if not files:
             return contract.conform(ibis.memtable(contract.empty()))
-        # `month` is in the paths only; without hive_partitioning DuckDB leaves it out.
-        return contract.conform(duckdb_engine().read_parquet(sorted(files), hive_partitioning=False))
+        # `month` is in the paths only, and stays there.
+        return contract.conform(read_parquet(sorted(files)))
 
     def _commit(self, contract: Contract, arrow: "pa.Table", window: Window | None) -> None:
         from deltalake import write_deltalake
@@ -152,7 +158,8 @@ class Lake(dg.ConfigurableResource):
             self._commit_whole(contract, arrow, self._open(contract.name))
             return
         self._create(contract, arrow.schema)
-        write_deltalake(uri, arrow, mode="overwrite", predicate=_predicate(contract, window), partition_by=[MONTH])
+        where = f"{_months(window)} AND {predicate(contract, window)}"
+        write_deltalake(uri, arrow, mode="overwrite", predicate=where, partition_by=[MONTH])
 
     def _commit_whole(self, contract: Contract, arrow: "pa.Table", read: "DeltaTable | None") -> None:
         """Overwrite the table as it was read; CommitFailedError when it is another by now."""
@@ -260,7 +267,8 @@ def _until_committed(commit: Callable[[], _Result]) -> _Result:
     raise AssertionError("unreachable")
 
 
-def _check_kind(contract: Contract, whole: bool) -> None:
+def check_kind(contract: Contract, whole: bool) -> None:
+    """Raise ValueError unless the table is written this way."""
     if contract.append_only:
         raise ValueError(f"{contract.name} is a record: it is appended to and never replaced")
     if whole != (contract.time_column is None):
@@ -275,20 +283,23 @@ def _stored(contract: Contract, rows: Table) -> Table:
     return rows.mutate(**{MONTH: month}).order_by([contract.time_column, *keys])
 
 
-def _predicate(contract: Contract, window: Window) -> str:
-    """The window in Delta's SQL, with the months beside it so that only their files are looked at."""
+def predicate(contract: Contract, window: Window) -> str:
+    """The window in SQL."""
     is_date = contract.schema[contract.time_column].is_date()
     start, end = (f"{moment:%Y-%m-%d}" if is_date else moment.isoformat() for moment in (window.start, window.end))
-    last_month = f"{window.last_day:%Y-%m}"
-    predicate = f"{MONTH} <= '{last_month}' AND {contract.time_column} < '{end}'"
-    if not window.opens:
-        predicate += f" AND {MONTH} >= '{window.start:%Y-%m}' AND {contract.time_column} >= '{start}'"
-    return predicate
+    before = f"{contract.time_column} < '{end}'"
+    return before if window.opens else f"{before} AND {contract.time_column} >= '{start}'"
 
 
-def _check_window(contract: Contract, arrow: "pa.Table", window: Window) -> None:
-    times = arrow[contract.time_column]
-    low, high = _moment(times[0].as_py()), _moment(times[-1].as_py())  # the rows are ordered by time
+def _months(window: Window) -> str:
+    """The months of a window in SQL: only their files are looked at."""
+    until = f"{MONTH} <= '{window.last_day:%Y-%m}'"
+    return until if window.opens else f"{until} AND {MONTH} >= '{window.start:%Y-%m}'"
+
+
+def check_window(contract: Contract, first: date | datetime, last: date | datetime, window: Window) -> None:
+    """Raise ValueError unless rows from `first` to `last` lie in the window."""
+    low, high = _moment(first), _moment(last)
     if high >= window.end or (low < window.start and not window.opens):
         raise ValueError(
             f"{contract.name}: rows from {low} to {high} do not fit the window from {window.start} to {window.end}; "

@@ -8,7 +8,7 @@ import dagster as dg
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.lazy import Table, ibis
-from wanderbricks_assets.resources.engine import duckdb_engine
+from wanderbricks_assets.resources.engine import NotAFile, read_csv, read_parquet
 from wanderbricks_assets.resources.lake import input_window
 from wanderbricks_assets.window import Window
 
@@ -108,15 +108,12 @@ def _touches(folder_name: str, window: Window) -> bool:
 
 
 def _scan(files: list[Path], hive_partitioning: bool = False) -> Table:
-    from duckdb import Error
-
     try:
         if files[0].suffix == ".csv":
-            return duckdb_engine().read_csv(files[0])
-        return duckdb_engine().read_parquet(files, hive_partitioning=hive_partitioning)
-    except Error as error:
-        what = str(error).splitlines()[0]
-        raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {what}") from error
+            return read_csv(files[0])
+        return read_parquet(files, hive_partitioning)
+    except NotAFile as error:
+        raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {error}") from error
 
 
 def _conform(contract: Contract, file: Path, rows: Table, **more: "ibis.Value") -> Table:

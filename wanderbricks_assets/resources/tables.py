@@ -1,4 +1,4 @@
-"""All tables as they could be known at a moment: what a model is given."""
+"""The lake of a home, and all tables as they could be known at a moment: what a model is given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.resources.spark_lake import SparkLake
+from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import Window
+
+
+def lake_of(settings: Settings) -> Lake:
+    """The lake of a home, where its engine keeps it."""
+    if settings.engine == "spark":
+        return SparkLake(database=settings.spark_schema)
+    return Lake(folder=str(settings.lake_folder))
 
 
 def tables_until(names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime) -> dict[str, Table]:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from wanderbricks_assets.activation.online_view import OnlineView
 from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.tables import lake_of
 from wanderbricks_assets.serving.deciding import decision_routes
 from wanderbricks_assets.serving.documented import with_examples
 from wanderbricks_assets.serving.endpoint import ENDPOINT, endpoint_routes
@@ -106,7 +107,7 @@ def create_app(
 def from_settings() -> FastAPI:
     """The service of the home that this process has entered."""
     token, view = settings().serve_token, OnlineView(settings().online_view)
-    lake = Lake(folder=str(settings().lake_folder))
+    lake = lake_of(settings())
     return create_app(ServedModels(_registry), view, lake, token=token.get_secret_value() if token else None)
 
 

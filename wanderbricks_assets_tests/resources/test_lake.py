@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import time
+import uuid
 from datetime import date, timedelta
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -15,14 +16,21 @@ from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY
 from wanderbricks_assets.contracts.gold import DIM_HOST
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.spark_lake import SparkLake
 from wanderbricks_assets.window import Window
 from wanderbricks_assets_tests.marketplace import at, day, table_of
 from wanderbricks_assets_tests.resources import lake_writers
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def delta(tmp_path: Path) -> Lake:
     return Lake(folder=str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def lake(engine: str, delta: Lake) -> Lake:
+    """Where each engine keeps it."""
+    return delta if engine == "duckdb" else SparkLake(database=f"lake_{uuid.uuid4().hex}")
 
 
 def days(first: str, last: str | None = None, opens: bool = False) -> Window:
@@ -111,7 +119,7 @@ def test_a_table_never_written_is_empty_with_its_columns(lake: Lake):
         rows = lake.read(name, days("2024-01-01") if contract.time_column else None)
         assert rows.columns == tuple(contract.schema.names)
         assert rows.count().to_pyarrow().as_py() == 0
-    assert not Path(lake.folder).exists()
+    assert not any(lake.columns(name) for name in LAKE)
 
 
 def test_the_first_window_is_open_to_the_past(lake: Lake):
@@ -155,7 +163,7 @@ def test_a_table_is_written_by_window_or_whole_but_not_the_other_way(lake: Lake)
         lake.replace("property_features", property_features())
     with pytest.raises(ValueError, match="dim_host is written whole"):
         lake.replace("dim_host", table_of(DIM_HOST), days("2024-01-01"))
-    assert not Path(lake.folder).exists()
+    assert lake.version("property_features") is lake.version("dim_host") is None
 
 
 def test_a_missing_column_is_named_and_nothing_is_written(lake: Lake):
@@ -166,18 +174,18 @@ def test_a_missing_column_is_named_and_nothing_is_written(lake: Lake):
     assert held(lake) == [("2024-01-01", 1, 1)]
 
 
-def test_reading_a_window_opens_only_the_files_of_the_window(lake: Lake):
+def test_reading_a_window_opens_only_the_files_of_the_window(delta: Lake):
     for text in ("2024-01-01", "2024-01-02", "2024-02-01"):
-        lake.replace("property_features", property_features(*photos(text, 1)), days(text))
-    wanted = {Path(file) for file in DeltaTable(str(Path(lake.folder) / "property_features")).file_uris()}
+        delta.replace("property_features", property_features(*photos(text, 1)), days(text))
+    wanted = {Path(file) for file in DeltaTable(str(Path(delta.folder) / "property_features")).file_uris()}
     assert len(wanted) == 3
     spoilt = [file for file in wanted if "2024-01-02" not in str(held_in(file))]
     for file in spoilt:
         file.write_bytes(b"not Parquet")
     assert len(spoilt) == 2
-    assert held(lake, days("2024-01-02")) == [("2024-01-02", 1, 1)]
+    assert held(delta, days("2024-01-02")) == [("2024-01-02", 1, 1)]
     with pytest.raises(Exception, match="Parquet"):
-        held(lake)
+        held(delta)
 
 
 def held_in(file: Path) -> list[str]:
@@ -185,14 +193,14 @@ def held_in(file: Path) -> list[str]:
     return [str(found) for found in rows.feature_date.to_pyarrow().to_pylist()]
 
 
-def test_replacing_a_day_leaves_the_files_of_other_months_alone(lake: Lake):
+def test_replacing_a_day_leaves_the_files_of_other_months_alone(delta: Lake):
     for text in ("2024-01-05", "2024-02-05"):
-        lake.replace("property_features", property_features(*photos(text, 1)), days(text))
-    folder = Path(lake.folder) / "property_features"
+        delta.replace("property_features", property_features(*photos(text, 1)), days(text))
+    folder = Path(delta.folder) / "property_features"
     january = set((folder / "month=2024-01").iterdir())
-    lake.replace("property_features", property_features(*photos("2024-02-05", 2)), days("2024-02-05"))
+    delta.replace("property_features", property_features(*photos("2024-02-05", 2)), days("2024-02-05"))
     assert set((folder / "month=2024-01").iterdir()) == january
-    assert held(lake) == [("2024-01-05", 1, 1), ("2024-02-05", 1, 2)]
+    assert held(delta) == [("2024-01-05", 1, 1), ("2024-02-05", 1, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -204,26 +212,26 @@ def processes() -> BaseContext:
 
 
 @pytest.mark.parametrize("moment", ["with new data on disk", "anywhere"])
-def test_a_writer_killed_in_the_middle_leaves_one_whole_version(lake: Lake, processes: BaseContext, moment: str):
+def test_a_writer_killed_in_the_middle_leaves_one_whole_version(delta: Lake, processes: BaseContext, moment: str):
     january = days("2024-01-01", "2024-01-31")
     rows = lake_writers.features_of_days(january.first_day, 31, properties=300, mark=0)
-    lake.replace("property_features", rows, january)
-    lake.replace("property_features", property_features(*photos("2024-02-01", 77)), days("2024-02-01"))
-    folder = Path(lake.folder) / "property_features"
-    writer = processes.Process(target=lake_writers.replace_for_ever, args=(lake.folder,))
+    delta.replace("property_features", rows, january)
+    delta.replace("property_features", property_features(*photos("2024-02-01", 77)), days("2024-02-01"))
+    folder = Path(delta.folder) / "property_features"
+    writer = processes.Process(target=lake_writers.replace_for_ever, args=(delta.folder,))
     writer.start()
     try:
-        wait_until((Path(lake.folder) / "alive").exists)
+        wait_until((Path(delta.folder) / "alive").exists)
         if moment == "with new data on disk":
             wait_until(lambda: files_on_disk(folder) > files_committed(folder))
     finally:
         writer.kill()
         writer.join()
     assert writer.exitcode == -signal.SIGKILL
-    assert [count for _, count in marks(lake, january)] == [31 * 300]
-    assert held(lake, days("2024-02-01")) == [("2024-02-01", 1, 77)]
-    lake.replace("property_features", property_features(*photos("2024-01-07", 5)), january)
-    assert held(lake) == [("2024-01-07", 1, 5), ("2024-02-01", 1, 77)]
+    assert [count for _, count in marks(delta, january)] == [31 * 300]
+    assert held(delta, days("2024-02-01")) == [("2024-02-01", 1, 77)]
+    delta.replace("property_features", property_features(*photos("2024-01-07", 5)), january)
+    assert held(delta) == [("2024-01-07", 1, 5), ("2024-02-01", 1, 77)]
 
 
 def files_on_disk(folder: Path) -> int:

@@ -1,0 +1,176 @@
+"""Spark as an engine: a session of this process, or a Spark Connect server that SPARK_REMOTE names (sc://host:15002).
+
+Where Ibis' translation gives other rows on Spark than on DuckDB, it is settled here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
+import pyarrow as pa
+import sqlglot.expressions as sge
+from ibis.backends.pyspark import Backend
+from ibis.backends.pyspark.datatypes import PySparkType
+from ibis.backends.sql.compilers.base import SQLGlotCompiler
+from ibis.backends.sql.compilers.pyspark import PySparkCompiler
+from ibis.expr.schema import Schema
+from ibis.formats.pyarrow import PyArrowData
+from ibis.util import gen_name
+
+from wanderbricks_assets.resources.engine import duckdb_engine
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+# What queries mean, wherever they run.
+MEANING = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # what overflows or does not parse is an error, not a null
+}
+# Files as DuckDB and Delta read and write them, and a table's partitions replaced one by one.
+FILES = {
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.sources.partitionOverwriteMode": "dynamic",
+}
+
+
+def spark_session(folder: Path) -> SparkSession:
+    """The one session: of the server that SPARK_REMOTE names, of the cluster that this runs on, or else a local one
+    whose catalog and tables lie in `folder`."""
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Python workers would start with another one
+    on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
+    builder = SparkSession.builder
+    if not on_databricks and "SPARK_REMOTE" not in os.environ:
+        os.environ.setdefault("SPARK_DRIVER_MEMORY", "2g")
+        for name, value in _local(folder).items():
+            builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    for name, value in (MEANING if on_databricks else MEANING | FILES).items():
+        session.conf.set(name, value)
+    return session
+
+
+def _local(folder: Path) -> dict[str, str]:
+    quiet = Path(__file__).with_name("log4j2.properties")
+    return {
+        "spark.master": os.environ.get("MASTER", "local[*]"),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}",
+        "spark.sql.warehouse.dir": str(folder / "tables"),
+        # Spark's own catalog forgets its tables when the session ends; Hive's, in Derby, stays.
+        "spark.sql.catalogImplementation": "hive",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder / 'catalog'};create=true",
+        "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),  # 200 of a few kilobytes each otherwise
+    }
+
+
+class Compiler(PySparkCompiler):
+    """Ibis' translation to Spark SQL, with the rows of DuckDB."""
+
+    __slots__ = ()
+
+    # NaN is a number, and no null.
+    visit_IsNull = SQLGlotCompiler.visit_IsNull
+    visit_NotNull = SQLGlotCompiler.visit_NotNull
+
+    def visit_Cast(self, op, *, arg, to):
+        if to.is_json() and not op.arg.dtype.is_string():
+            # With nulls, and times as they are printed.
+            null_too = self.f.anon.map(sge.convert("ignoreNullFields"), sge.convert("false"))
+            return self.f.to_json(self.cast(arg, _as_printed(op.arg.dtype)), null_too)
+        return super().visit_Cast(op, arg=arg, to=to)
+
+
+class SparkEngine(Backend):
+    """Ibis' backend for Spark, with tables handed over as Arrow in both directions."""
+
+    compiler = Compiler()
+
+    @property
+    def session(self) -> SparkSession:
+        return self._session
+
+    def read_files(self, files: Sequence[Path | str], hive_partitioning: bool = False) -> ibis.Table:
+        """The rows of Parquet files; `hive_partitioning` adds the columns that their folders name."""
+        root = {"basePath": str(Path(files[0]).parent.parent)} if hive_partitioning else {}
+        rows = self._session.read.options(recursiveFileLookup=not hive_partitioning, **root).parquet(*map(str, files))
+        name = gen_name("files")
+        rows.createOrReplaceTempView(name)
+        return self.table(name)
+
+    def catalog_table(self, name: str) -> ibis.Table:
+        """A table by its full name, `schema.table` or `catalog.schema.table`.
+
+        Not `Backend.table`, which goes to its schema and back for each: six queries.
+        """
+        *catalog, schema, table = name.split(".")
+        return ops.DatabaseTable(
+            name=table,
+            schema=Schema(PySparkType.to_ibis(self._session.table(name).schema)),
+            source=self,
+            namespace=ops.Namespace(catalog=catalog[0] if catalog else None, database=schema),
+        ).to_expr()
+
+    def rows(self, expr: ibis.Table) -> DataFrame:
+        """An expression as Spark's own, not computed yet."""
+        self._run_pre_execute_hooks(expr)
+        return self._session.sql(self.compile(expr))
+
+    def files_of(self, table: ops.DatabaseTable) -> list[str]:
+        """The files of a table, as paths."""
+        where = ".".join(part for part in (table.namespace.catalog, table.namespace.database, table.name) if part)
+        return [unquote(urlparse(file).path) for file in self._session.table(where).inputFiles()]
+
+    def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:
+        self._session.createDataFrame(_in_utc(op.data.to_pyarrow(op.schema))).createOrReplaceTempView(op.name)
+
+    def to_pyarrow(self, expr: ibis.Expr, /, *, params=None, limit=None, **options: object) -> pa.Table:
+        self._run_pre_execute_hooks(expr)
+        sql = self.compile(expr.as_table(), params=params, limit=limit, **options)
+        return expr.__pyarrow_result__(self._session.sql(sql).toArrow(), data_mapper=PyArrowData)
+
+    def execute(self, expr: ibis.Expr, /, **options: object) -> pd.DataFrame:
+        """The frame that DuckDB makes of the same rows: dtypes of nulls, dates and lists differ otherwise."""
+        rows = self.to_pyarrow(expr.as_table(), **options)
+        return expr.__pandas_result__(duckdb_engine().execute(ibis.memtable(rows)))
+
+
+def _as_printed(type_: dt.DataType) -> dt.DataType:
+    """The type with text for each time in it."""
+    if type_.is_struct():
+        return dt.Struct({name: _as_printed(part) for name, part in type_.fields.items()})
+    if type_.is_array():
+        return dt.Array(_as_printed(type_.value_type))
+    return dt.string if type_.is_timestamp() else type_
+
+
+def _in_utc(rows: pa.Table) -> pa.Table:
+    """Times that carry their zone, as Ibis reads them on Spark; ours are UTC."""
+    fields = [
+        field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))
+
+
+@cache
+def spark_engine(folder: Path) -> SparkEngine:
+    """This process's one Spark; `folder` holds the catalog and the tables of a local session."""
+    engine = SparkEngine()
+    engine.register_options()
+    engine.do_connect(spark_session(folder))
+    return engine

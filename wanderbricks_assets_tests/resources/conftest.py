@@ -1,0 +1,1 @@
+from wanderbricks_assets_tests.engines import engine  # noqa: F401
