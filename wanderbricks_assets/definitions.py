@@ -18,6 +18,7 @@ from wanderbricks_assets.monitoring.assets import realized_accuracy
 from wanderbricks_assets.monitoring.evaluations import asset_checks
 from wanderbricks_assets.monitoring.recheck import SUITES
 from wanderbricks_assets.predictions.assets import PREDICTION_ASSETS
+from wanderbricks_assets.resources.databricks import on_databricks
 from wanderbricks_assets.resources.lake import LakeIOManager
 from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
 from wanderbricks_assets.resources.tables import lake_of
@@ -28,7 +29,8 @@ _LIFECYCLES = [definition for model in MODELS.values() for definition in lifecyc
 _LAKE = lake_of(settings())
 _SOURCE = FilesSource(folder=str(settings().source_folder))
 
-defs = dg.Definitions(
+# All that there is, to be executed in this process: with the profile databricks by a task over there.
+everything = dg.Definitions(
     assets=[
         *SOURCE_ASSETS,
         *dg.load_assets_from_modules([gold, features]),
@@ -58,3 +60,4 @@ defs = dg.Definitions(
     # A step in a process of its own takes seconds to begin; eight trivial ones took 36-73 s, and 9 s in one process.
     executor=dg.in_process_executor,
 )
+defs = on_databricks(everything) if settings().profile == "databricks" else everything

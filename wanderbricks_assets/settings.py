@@ -1,5 +1,6 @@
 """What a person can set, in one place: by WANDERBRICKS_* variables, or once per home in `<home>/settings.json`."""
 
+import importlib.metadata
 import json
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -12,6 +13,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 YEARS_OF_HISTORY = 3
 DAYS_OF_HOURS = 300
 DEFAULT_HOME = Path(".wanderbricks")
+# Neither secrets nor folders of this machine.
+_OF_A_TASK = {"seed", "profile", "mlflow_tracking_uri", "databricks_schema", "databricks_source", "databricks_volume"}
 
 
 class Settings(BaseSettings):
@@ -51,6 +54,31 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the outbox of alerts; by default Dagster's Postgres, else <home>/alerts.db",
     )
     ui_url: str = Field("http://127.0.0.1:3000", description="address of the Dagster UI, for links in alerts")
+
+    profile: Literal["local", "databricks"] = Field(
+        "local", description="where assets are computed: in this process, or as jobs of a Databricks workspace"
+    )
+    databricks_schema: str = Field(
+        "main.wanderbricks",
+        pattern=r"^\w+\.\w+$",
+        description="catalog.schema of Unity Catalog that holds the tables and the models",
+    )
+    databricks_source: str = Field(
+        "samples.wanderbricks", pattern=r"^\w+\.\w+$", description="catalog.schema that holds the source tables"
+    )
+    databricks_volume: str | None = Field(
+        None, description="volume for the wheel, messages of jobs and exports; /Volumes/<catalog>/<schema>/files"
+    )
+    databricks_wheel: str | None = Field(
+        None, description="this package's wheel, as jobs install it; <volume>/wheels/<name of the wheel>.whl"
+    )
+    databricks_compute: Literal["serverless", "cluster"] = Field("serverless", description="what jobs run on")
+    databricks_cluster: dict[str, object] = Field(
+        # An ML runtime has the models' libraries; one machine is enough for the sample.
+        {"spark_version": "16.4.x-cpu-ml-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1},
+        description='JSON of the job cluster (`new_cluster` of the Jobs API), or {"existing_cluster_id": ...}',
+    )
+    databricks_poll_seconds: float = Field(5, gt=0, description="how often a job is asked how it is, in seconds")
 
     @field_validator("home", "source")
     @classmethod
@@ -108,7 +136,29 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
+        if self.profile == "databricks" and not self.mlflow_tracking_uri:
+            return "databricks"
         return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def volume(self) -> str:
+        return self.databricks_volume or f"/Volumes/{self.databricks_schema.replace('.', '/')}/files"
+
+    @property
+    def wheel(self) -> str:
+        return self.databricks_wheel or f"{self.volume}/wheels/wanderbricks_assets-{version()}-py3-none-any.whl"
+
+    def for_task(self) -> dict[str, str]:
+        """The environment of a task elsewhere that is to do what this process would do. It holds no secrets."""
+        return {
+            f"WANDERBRICKS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in self.model_dump(mode="json", include=_OF_A_TASK).items()
+            if value is not None
+        } | {
+            "WANDERBRICKS_HOME": f"{self.volume}/home",
+            "WANDERBRICKS_START": self.first_day.isoformat(),
+            "WANDERBRICKS_HOURLY_START": self.first_hourly_day.isoformat(),
+        }
 
     @property
     def is_made(self) -> bool:
@@ -167,6 +217,10 @@ def _saved(file: Path) -> dict[str, str]:
     if not isinstance(saved, dict):
         raise ValueError(f"{file} must hold a JSON object, and holds {type(saved).__name__}")
     return saved
+
+
+def version() -> str:
+    return importlib.metadata.version("wanderbricks-assets")
 
 
 def default_start(today: date) -> date:
