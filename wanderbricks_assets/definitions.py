@@ -3,6 +3,7 @@
 import dagster as dg
 
 from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS, PRICE_DECISIONS
+from wanderbricks_assets.activation.serving_endpoint import SERVING_ON_DATABRICKS
 from wanderbricks_assets.automation.alerts.sensor import ALERT_SENSORS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.automation.journal import SourceJournal
@@ -54,10 +55,14 @@ everything = dg.Definitions(
         "io_manager": LakeIOManager(lake=_LAKE),
         "source_io": SourceIOManager(source=_SOURCE),
         "registry": ModelRegistry(
-            tracking_uri=settings().tracking_uri, artifact_folder=str(settings().home / "mlflow-artifacts")
+            tracking_uri=settings().tracking_uri,
+            artifact_folder=str(settings().home / "mlflow-artifacts"),
+            model_schema=settings().databricks_schema if settings().tracking_uri.startswith("databricks") else None,
         ),
     },
     # A step in a process of its own takes seconds to begin; eight trivial ones took 36-73 s, and 9 s in one process.
     executor=dg.in_process_executor,
 )
-defs = on_databricks(everything) if settings().profile == "databricks" else everything
+defs = everything
+if settings().profile == "databricks":
+    defs = dg.Definitions.merge(on_databricks(everything), SERVING_ON_DATABRICKS)

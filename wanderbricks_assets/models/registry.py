@@ -24,6 +24,7 @@ import dagster as dg
 from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.drift import reference, sample
 from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model, Scores
+from wanderbricks_assets.resources.workspace import workspace
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ CUTOFF, REFUSAL, DAGSTER_RUN, RELEASE, PROMOTED = "cutoff", "refusal", "dagster_
 CHALLENGER = "Challenger"
 _FOR_SCHEMA = 1000  # rows that the schema of a dataset is inferred from
 _SERVED = Path(__file__).parent / "served.py"
+_REQUEST = "serving_input_example.json"  # MLflow's name
 _SCORES, _ROWS = "scores", "evaluated_rows.parquet"
 CARD, FLOOR, DECISION, REFERENCE = "model_card.md", "floor", "decision", "drift_reference.json"
 
@@ -81,10 +83,15 @@ class RegistryAway(Exception):
 
 
 class ModelRegistry(dg.ConfigurableResource):
-    """Tracking and registry at `tracking_uri`; artifacts of a local store lie in `artifact_folder`."""
+    """Tracking and registry at `tracking_uri`; artifacts of a local store lie in `artifact_folder`.
+
+    At "databricks" (or "databricks://PROFILE") the registry is Unity Catalog, and `model_schema` the catalog.schema in
+    it that holds the models.
+    """
 
     tracking_uri: str
     artifact_folder: str
+    model_schema: str | None = None
     ui_url: str = "http://127.0.0.1:5000"
 
     def require(self) -> None:
@@ -178,9 +185,9 @@ class ModelRegistry(dg.ConfigurableResource):
 
         Only after the run has ended: a process that was killed earlier leaves a run that failed, and no version.
         """
-        versions = self._versions(target, f"run_id = '{run_id}'")
+        versions = self._versions(target, run_id)
         version = str(versions[0].version) if versions else self._create_version(target, self.run(run_id))
-        self._client.set_registered_model_alias(target.registered_name, CHALLENGER, version)
+        self._client.set_registered_model_alias(self._name(target), CHALLENGER, version)
         return version
 
     def run(self, run_id: str) -> Run:
@@ -189,6 +196,11 @@ class ModelRegistry(dg.ConfigurableResource):
     def learned_from(self, run_id: str) -> str:
         """The digest of the training set that a run logged: see `digest`."""
         return self.run(run_id).inputs.dataset_inputs[0].dataset.digest
+
+    def serving_example(self, target: Target, version: str) -> dict[str, object]:
+        """The request, as a serving endpoint takes it, that was logged with a version's model."""
+        address = f"models:/{self._name(target)}/{version}/{_REQUEST}"
+        return self._mlflow.artifacts.load_dict(address)
 
     def card(self, run_id: str) -> str:
         """The model card that a run logged, in Markdown."""
@@ -210,7 +222,7 @@ class ModelRegistry(dg.ConfigurableResource):
         if not runs:
             return None
         run, tags = runs[0], runs[0].data.tags
-        versions = self._versions(target, f"run_id = '{run.info.run_id}'")
+        versions = self._versions(target, run.info.run_id)
         return Candidate(
             cutoff=datetime.fromisoformat(tags[CUTOFF]),
             run_id=run.info.run_id,
@@ -274,8 +286,8 @@ class ModelRegistry(dg.ConfigurableResource):
         version = self.serving_version(target, moment)
         if version is None:
             return None
-        tags = self._client.get_model_version(target.registered_name, version).tags
-        pyfunc = self._mlflow.pyfunc.load_model(f"models:/{target.registered_name}/{version}")
+        tags = self._client.get_model_version(self._name(target), version).tags
+        pyfunc = self._mlflow.pyfunc.load_model(f"models:/{self._name(target)}/{version}")
         return Champion(version, datetime.fromisoformat(tags[CUTOFF]), pyfunc.unwrap_python_model().model, pyfunc)
 
     def serving_version(self, target: Target, moment: datetime | None = None) -> str | None:
@@ -299,7 +311,7 @@ class ModelRegistry(dg.ConfigurableResource):
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(self._client.get_model_version_by_alias(target.registered_name, target.stage).version)
+            return str(self._client.get_model_version_by_alias(self._name(target), target.stage).version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
@@ -320,21 +332,21 @@ class ModelRegistry(dg.ConfigurableResource):
         return sorted(found, key=lambda one: (one.cutoff, int(one.version)), reverse=True)
 
     def run_of(self, target: Target, version: str) -> str:
-        return self._client.get_model_version(target.registered_name, version).run_id
+        return self._client.get_model_version(self._name(target), version).run_id
 
     def cutoff_of(self, target: Target, version: str) -> datetime:
         """The moment up to which a version has seen the world."""
-        return datetime.fromisoformat(self._client.get_model_version(target.registered_name, version).tags[CUTOFF])
+        return datetime.fromisoformat(self._client.get_model_version(self._name(target), version).tags[CUTOFF])
 
     def record_decision(self, target: Target, version: str, decision: str) -> None:
         """Keep with a version why it serves, or does not."""
-        self._client.set_model_version_tag(target.registered_name, version, DECISION, decision)
+        self._client.set_model_version_tag(self._name(target), version, DECISION, decision)
 
     def promote(self, target: Target, version: str) -> None:
         """Let a version serve: move the alias, and the stage where the registry still knows stages."""
-        name = target.registered_name
+        name = self._name(target)
         self._client.set_model_version_tag(name, version, PROMOTED, "true")
-        if not self.tracking_uri.startswith("databricks"):  # Unity Catalog refuses stages
+        if self.model_schema is None:  # Unity Catalog refuses stages
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # that they are deprecated is known
                 self._client.transition_model_version_stage(name, version, target.stage, archive_existing_versions=True)
@@ -343,7 +355,7 @@ class ModelRegistry(dg.ConfigurableResource):
     def _create_version(self, target: Target, run: Run) -> str:
         from mlflow.exceptions import MlflowException
 
-        name, run_id = target.registered_name, run.info.run_id
+        name, run_id = self._name(target), run.info.run_id
         [model] = self._client.search_logged_models(
             [run.info.experiment_id], filter_string=f"source_run_id = '{run_id}'"
         )
@@ -372,9 +384,22 @@ class ModelRegistry(dg.ConfigurableResource):
         evaluation.rows.to_parquet(folder / _ROWS)
         self._mlflow.log_artifact(str(folder / _ROWS))
 
-    def _versions(self, target: Target, condition: str | None = None) -> list[ModelVersion]:
-        filters = [f"name = '{target.registered_name}'"] + ([condition] if condition else [])
-        return list(self._client.search_model_versions(" and ".join(filters)))
+    def _versions(self, target: Target, run_id: str | None = None) -> list[ModelVersion]:
+        """The versions of a model, or those that one run has made."""
+        name = self._name(target)
+        if self.model_schema is None:
+            of_run = f" and run_id = '{run_id}'" if run_id else ""
+            return list(self._client.search_model_versions(f"name = '{name}'{of_run}"))
+        # Unity Catalog takes a single condition, answers by the page, and finds versions without their tags.
+        condition, found, token = f"run_id = '{run_id}'" if run_id else f"name = '{name}'", [], None
+        while token != "":
+            page = self._client.search_model_versions(condition, page_token=token)
+            found, token = [*found, *page], page.token or ""
+        return [self._client.get_model_version(name, each.version) for each in found if each.name == name]
+
+    def _name(self, target: Target) -> str:
+        """The model's name in this registry."""
+        return f"{self.model_schema}.{target.registered_name}" if self.model_schema else target.registered_name
 
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -382,6 +407,9 @@ class ModelRegistry(dg.ConfigurableResource):
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             location = (Path(self.artifact_folder) / name.strip("/")).as_uri()
+            if self.model_schema:  # artifacts lie in the workspace, where an experiment needs its folder
+                location = None
+                workspace().workspace.mkdirs(str(Path(name).parent))
             try:
                 return self._client.create_experiment(name, artifact_location=location)
             except MlflowException:  # another process made it a moment ago
@@ -404,7 +432,8 @@ class ModelRegistry(dg.ConfigurableResource):
 
         if mlflow.get_tracking_uri() != self.tracking_uri:
             mlflow.set_tracking_uri(self.tracking_uri)
-            mlflow.set_registry_uri(self.tracking_uri)
+            catalog = f"databricks-uc{self.tracking_uri.removeprefix('databricks')}"
+            mlflow.set_registry_uri(catalog if self.model_schema else self.tracking_uri)
             logging.getLogger("mlflow").setLevel(logging.WARNING)
             # Features are complete by contract; MLflow cannot know that and asks for it in every run.
             warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")

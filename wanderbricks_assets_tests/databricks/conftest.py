@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,19 +32,34 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """Makes the profile that this process has, with some settings given."""
+
+    def choose(**given: object) -> Settings:
+        volume = tmp_path / "Volumes/main/wanderbricks/files"
+        chosen = Settings(profile="databricks", databricks_volume=str(volume), databricks_poll_seconds=0.2, **given)
+        monkeypatch.setattr(databricks_jobs, "settings", lambda: chosen)
+        return chosen
+
+    return choose
+
+
+@pytest.fixture
+def stand_in(
+    tmp_path: Path, wheel: Path, profile: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StandIn]:
     """A workspace that this process is logged into, by the SDK's own variables."""
     for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
         monkeypatch.delenv(name)
     there = StandIn(tmp_path, TOKEN)
-    volume = tmp_path / "Volumes/main/wanderbricks/files"
-    (volume / "wheels").mkdir(parents=True)
-    shutil.copy(wheel, volume / "wheels")
-    chosen = Settings(profile="databricks", databricks_volume=str(volume), databricks_poll_seconds=0.2)
-    monkeypatch.setattr(databricks_jobs, "settings", lambda: chosen)
+    wheels = Path(profile().volume) / "wheels"
+    wheels.mkdir(parents=True)
+    shutil.copy(wheel, wheels)
     monkeypatch.setenv("DATABRICKS_HOST", there.url)
     monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+    # Messages of a task that died are waited for, by default for ten seconds.
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 1)
     workspace.workspace.cache_clear()
     yield there
     workspace.workspace.cache_clear()

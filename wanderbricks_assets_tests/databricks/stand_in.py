@@ -33,13 +33,7 @@ from databricks.sdk.service.jobs import (
     SubmitTask,
 )
 
-
-class Refusal(Exception):
-    """An answer that is an error, as Databricks words them."""
-
-    def __init__(self, status: HTTPStatus, code: str, message: str):
-        super().__init__(message)
-        self.status, self.body = status, {"error_code": code, "message": message}
+from wanderbricks_assets_tests.databricks.serving import Refusal, ServingEndpoints
 
 
 class StandIn:
@@ -50,8 +44,10 @@ class StandIn:
 
     def __init__(self, folder: Path, token: str, environment: dict[str, str] | None = None):
         self.folder, self.token, self.environment = folder, token, environment or {}
+        self.program: str | None = None  # runs in place of the wheel's entry point
         self.requests: list[str] = []
         self.jobs: dict[int, Job] = {}
+        self.serving = ServingEndpoints()
         self.on_request: Callable[[str], None] = lambda request: None
         self._bad: list[tuple[str, str]] = []
         self._lock = threading.Lock()
@@ -144,6 +140,10 @@ class StandIn:
         ):
             if found := re.fullmatch(pattern, path):
                 return answer(method, found[1], given, body)
+        if found := re.fullmatch(r"/api/2\.0/serving-endpoints(?:/([\w-]+))?(?:/(config))?", path):
+            return self.serving.call(method, found[1], found[2], json.loads(body or "{}"))
+        if found := re.fullmatch(r"/serving-endpoints/([\w-]+)/served-models/(\w+)/invocations", path):
+            return self.serving.invoke(found[1], found[2], json.loads(body))
         raise Refusal(HTTPStatus.NOT_FOUND, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {path}'")
 
     def _jobs(self, method: str, what: str, given: dict[str, str], body: bytes) -> dict:
@@ -172,12 +172,17 @@ class StandIn:
                     wheels += environment.spec.dependencies
             if missing := [wheel for wheel in wheels if not Path(wheel).is_file()]:
                 raise Refusal(HTTPStatus.BAD_REQUEST, "INVALID_PARAMETER_VALUE", f"{missing[0]} does not exist")
-            if wheels[0] not in self._environments:
-                self._environments[wheels[0]] = self._install(Path(wheels[0]))
-            installed = self._environments[wheels[0]]
-            job = Job(len(self.jobs) + 1, token, task, installed, self.folder, self.environment)
+            command = [sys.executable, "-c", self.program or ""]
+            if self.program is None:
+                command = [self._installed(wheels[0]) / "bin" / task.python_wheel_task.entry_point]
+            job = Job(len(self.jobs) + 1, token, task, command, self.folder, self.environment)
             self.jobs[job.run_id] = job
             return job
+
+    def _installed(self, wheel: str) -> Path:
+        if wheel not in self._environments:
+            self._environments[wheel] = self._install(Path(wheel))
+        return self._environments[wheel]
 
     def _install(self, wheel: Path) -> Path:
         """A clean environment with the wheel, its dependencies found in the environment of the tests."""
@@ -232,17 +237,15 @@ class StandIn:
 class Job:
     """One submitted run: a process group that runs the wheel's entry point."""
 
-    def __init__(
-        self, run_id: int, token: str, task: SubmitTask, installed: Path, folder: Path, cluster: dict[str, str]
-    ):
+    def __init__(self, run_id: int, token: str, task: SubmitTask, command: list, folder: Path, cluster: dict[str, str]):
         self.run_id, self.token, self.task = run_id, token, task
         self.log = folder / f"job-{run_id}.log"
         self._is_cancelled = False
-        entry = task.python_wheel_task
+        self.command = [str(part) for part in (*command, *(task.python_wheel_task.parameters or ()))]
         variables = (task.new_cluster.spark_env_vars or {}) if task.new_cluster else {}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [installed / "bin" / entry.entry_point, *(entry.parameters or ())],
+                self.command,
                 env={"PATH": os.environ["PATH"], "HOME": str(folder), **cluster, **variables},
                 cwd=folder,
                 stdout=log,
