@@ -115,12 +115,13 @@ def _undisturbed(days: int) -> dict:
 
 
 def _caught_up(moment: datetime) -> None:
-    from wanderbricks_assets import cli
-    from wanderbricks_assets.models.all import MODELS
-    from wanderbricks_assets.settings import read_settings
     from wanderbricks_assets_tests.automation.small_marketplace import STAND_INS
+    from wanderbricks_assets_tests.models.small_models import stand_in
 
-    MODELS.update(STAND_INS)
+    stand_in(STAND_INS)
+    from wanderbricks_assets import cli
+    from wanderbricks_assets.settings import read_settings
+
     code = cli._materialize(read_settings(), moment)
     assert code in (0, 2), f"the home could not be caught up: {code}"
 
