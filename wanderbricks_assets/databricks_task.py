@@ -44,7 +44,7 @@ def materialize(pipes: PipesContext, order: Mapping) -> None:
     from wanderbricks_assets.definitions import everything
 
     job = dg.define_asset_job(_NAME, _selection(order["assets"], order["checks"]))
-    definitions = dg.Definitions.merge(everything, dg.Definitions(jobs=[job]))
+    definitions = dg.Definitions.merge(everything(), dg.Definitions(jobs=[job]))
     with dg.DagsterInstance.ephemeral() as instance:
         for event in order["remembered"]:
             instance.report_runless_asset_event(dg.deserialize_value(event))

@@ -1,9 +1,11 @@
 """Marketplace tables flow through gold and feature tables into five models; what passes its gates predicts."""
 
+from functools import cache
+
 import dagster as dg
 
 from wanderbricks_assets.activation.assets import ACTIVATION_ASSETS, PRICE_DECISIONS
-from wanderbricks_assets.activation.serving_endpoint import SERVING_ON_DATABRICKS
+from wanderbricks_assets.activation.serving_endpoint import serving_on_databricks
 from wanderbricks_assets.automation.alerts.sensor import ALERT_SENSORS
 from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.automation.journal import SourceJournal
@@ -30,39 +32,45 @@ _LIFECYCLES = [definition for model in MODELS.values() for definition in lifecyc
 _LAKE = lake_of(settings())
 _SOURCE = FilesSource(folder=str(settings().source_folder))
 
-# All that there is, to be executed in this process: with the profile databricks by a task over there.
-everything = dg.Definitions(
-    assets=[
-        *SOURCE_ASSETS,
-        *dg.load_assets_from_modules([gold, features]),
-        *(definition for definition in _LIFECYCLES if not isinstance(definition, dg.AssetChecksDefinition)),
-        *PREDICTION_ASSETS,
-        realized_accuracy,
-        *ACTIVATION_ASSETS,
-        PRICE_DECISIONS,
-    ],
-    asset_checks=[
-        *map(asset_checks, SUITES),
-        *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
-    ],
-    jobs=[*JOBS, tidy],
-    schedules=[*SCHEDULES, TIDY_SCHEDULE],
-    sensors=[*SENSORS, *ALERT_SENSORS],
-    resources={
-        "lake": _LAKE,
-        "source": _SOURCE,
-        "journal": SourceJournal(folder=str(settings().home / "observations")),
-        "io_manager": LakeIOManager(lake=_LAKE),
-        "source_io": SourceIOManager(source=_SOURCE),
-        "registry": ModelRegistry(
-            tracking_uri=settings().tracking_uri,
-            artifact_folder=str(settings().home / "mlflow-artifacts"),
-            model_schema=settings().databricks_schema if settings().tracking_uri.startswith("databricks") else None,
-        ),
-    },
-    # A step in a process of its own takes seconds to begin; eight trivial ones took 36-73 s, and 9 s in one process.
-    executor=dg.in_process_executor,
-)
-defs = everything
+
+@cache
+def everything() -> dg.Definitions:
+    """All that there is, to be executed in this process: with the profile databricks, in the task over there."""
+    return dg.Definitions(
+        assets=[
+            *SOURCE_ASSETS,
+            *dg.load_assets_from_modules([gold, features]),
+            *(definition for definition in _LIFECYCLES if not isinstance(definition, dg.AssetChecksDefinition)),
+            *PREDICTION_ASSETS,
+            realized_accuracy,
+            *ACTIVATION_ASSETS,
+            PRICE_DECISIONS,
+        ],
+        asset_checks=[
+            *map(asset_checks, SUITES),
+            *(definition for definition in _LIFECYCLES if isinstance(definition, dg.AssetChecksDefinition)),
+        ],
+        jobs=[*JOBS, tidy],
+        schedules=[*SCHEDULES, TIDY_SCHEDULE],
+        sensors=[*SENSORS, *ALERT_SENSORS],
+        resources={
+            "lake": _LAKE,
+            "source": _SOURCE,
+            "journal": SourceJournal(folder=str(settings().home / "observations")),
+            "io_manager": LakeIOManager(lake=_LAKE),
+            "source_io": SourceIOManager(source=_SOURCE),
+            "registry": ModelRegistry(
+                tracking_uri=settings().tracking_uri,
+                artifact_folder=str(settings().home / "mlflow-artifacts"),
+                model_schema=settings().databricks_schema if settings().tracking_uri.startswith("databricks") else None,
+            ),
+        },
+        # A step in a process of its own takes seconds to begin; eight trivial ones took 36-73 s, 9 s in one process.
+        executor=dg.in_process_executor,
+    )
+
+
 if settings().profile == "databricks":
-    defs = dg.Definitions.merge(on_databricks(everything), SERVING_ON_DATABRICKS)
+    defs = dg.Definitions.merge(on_databricks(everything()), serving_on_databricks())
+else:
+    defs = everything()

@@ -161,19 +161,23 @@ def _go_back(client: "WorkspaceClient", name: str, before: "EndpointCoreConfigOu
 
 
 _JOB = dg.define_asset_job("serving_endpoint", dg.AssetSelection.assets(serving_endpoint))
+
+
 # A promotion is served within the hour; where nothing has changed the endpoint is only looked at.
-SERVING_ON_DATABRICKS = dg.Definitions(
-    assets=[serving_endpoint],
-    jobs=[_JOB],
-    schedules=[
-        dg.ScheduleDefinition(
-            job=_JOB,
-            cron_schedule="30 * * * *",
-            execution_timezone="UTC",
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-        )
-    ],
-)
+def serving_on_databricks() -> dg.Definitions:
+    return dg.Definitions(
+        assets=[serving_endpoint],
+        jobs=[_JOB],
+        schedules=[
+            dg.ScheduleDefinition(
+                job=_JOB,
+                cron_schedule="30 * * * *",
+                execution_timezone="UTC",
+                default_status=dg.DefaultScheduleStatus.RUNNING,
+            )
+        ],
+    )
+
 
 if __name__ == "__main__":
     import sys

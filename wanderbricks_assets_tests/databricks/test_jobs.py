@@ -19,7 +19,7 @@ from wanderbricks_assets_tests.databricks.conftest import TOKEN
 from wanderbricks_assets_tests.databricks.stand_in import StandIn
 from wanderbricks_assets_tests.marketplace import arrow_of, booking, view
 
-THERE = on_databricks(everything)
+THERE = on_databricks(everything())
 LISBON = {"destination_id": 1, "destination": "Lisbon", "country": "Portugal"}
 SUBMIT, GET, FILES = "POST /api/2.2/jobs/runs/submit", "GET /api/2.2/jobs/runs/get", "GET /api/2.0/fs/files"
 
