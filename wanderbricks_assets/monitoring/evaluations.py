@@ -102,7 +102,7 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
     def evaluate(
         context: dg.AssetCheckExecutionContext, lake: Lake, source: FilesSource, registry: ModelRegistry
     ) -> Iterator[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
-        from wanderbricks_assets.resources.event_log import settle_checks
+        from wanderbricks_assets.resources.event_log import forget_planned, settle_checks
 
         keys = _partitions_of(context, suite)
         wanted = {key.name for key in context.selected_asset_check_keys}
@@ -113,6 +113,7 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
             yield from (evaluation(suite, finding) for finding in telling)
             settle_checks(context.instance, context.run.run_id, [evaluation(suite, finding) for finding in findings])
         yield from (_result(suite, check, findings, telling) for check in suite.checks if _of(check, findings))
+        forget_planned(context.instance, context.run.run_id, dg.AssetKey(suite.asset), sorted(wanted))
 
     return evaluate
 

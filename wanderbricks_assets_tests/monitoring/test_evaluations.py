@@ -148,6 +148,8 @@ def test_a_range_in_one_run_shows_what_was_found_in_every_partition_and_tells_of
     result = home.run(FIRST, LAST)
     assert not result.success
     assert home.statuses(KEEPS_ITS_CONTRACT) == {str(day): "SUCCEEDED" for day in DAYS} | {BROKEN_DAY: "FAILED"}
+    judged = {str(day) for day in DAYS[4 * 7 :]}
+    assert home.statuses(ARRIVES_AS_USUAL).keys() == judged  # of the first weeks nothing is planned any more
     told = [check for check in result.get_asset_check_evaluations() if check.check_name == KEEPS_ITS_CONTRACT]
     assert {check.partition for check in told} == {None, BROKEN_DAY, *(str(day) for day in DAYS[-NEWEST:])}
     [whole] = [check for check in told if check.partition is None]
