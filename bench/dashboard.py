@@ -10,44 +10,20 @@ Pictures: FOLDER/dashboard-<page>-desktop.png (1400 pixels wide) and -phone.png 
 """
 
 import argparse
-import shutil
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from bench.pages import chromium, server
 from wanderbricks_assets.home import enter
 from wanderbricks_assets.settings import Settings
 
 PAGES = ("revenue", "demand", "prices", "customers", "marketing", "models")
 PATHS = {"revenue": ""}  # the first page is at the root
 SIZES = {"desktop": (1400, 900), "phone": (390, 844)}
-STARTS_WITHIN = 60  # seconds
-
-
-@contextmanager
-def dashboard(environment: dict[str, str]) -> Iterator[str]:
-    """A dashboard of its own on a free port; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wanderbricks_assets.dashboard", "--port", str(port)], env=environment
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait(f"{address}/_stcore/health", process)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
+COMMAND = (sys.executable, "-m", "wanderbricks_assets.dashboard", "--port")
 
 
 def open_page(page: Page, address: str) -> tuple[float, float]:
@@ -66,18 +42,6 @@ def open_page(page: Page, address: str) -> tuple[float, float]:
     return says, time.perf_counter() - began
 
 
-def _wait(address: str, process: subprocess.Popen) -> None:
-    for _ in range(STARTS_WITHIN * 10):
-        if process.poll() is not None:
-            raise RuntimeError(f"the dashboard ended with code {process.returncode}")
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    raise RuntimeError(f"no answer from {address} within {STARTS_WITHIN} s")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
@@ -86,14 +50,10 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
     parser.add_argument("--dark", action="store_true")
     asked = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        raise SystemExit("no chromium is on the PATH: `wanderbricks doctor` says how to get one")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium)
+    with chromium() as browser:
         for size in asked.sizes:
             width, height = SIZES[size]
-            with dashboard(enter(Settings(home=asked.home))) as address:
+            with server(COMMAND, "_stcore/health", enter(Settings(home=asked.home))) as address:
                 page = browser.new_page(
                     viewport={"width": width, "height": height}, color_scheme="dark" if asked.dark else "light"
                 )
@@ -107,7 +67,6 @@ def main() -> None:
                         asked.out.mkdir(parents=True, exist_ok=True)
                         _whole(page, asked.out / f"dashboard-{name}-{size}.png")
                 page.close()
-        browser.close()
 
 
 def _whole(page: Page, file: Path) -> None:

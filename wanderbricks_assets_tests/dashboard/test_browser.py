@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from bench.dashboard import SIZES, dashboard
+from bench.dashboard import COMMAND, SIZES
+from bench.pages import server
 from wanderbricks_assets.dashboard.app import PAGES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -28,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(trained: Path) -> Iterator[str]:
-    with dashboard(os.environ | {"WANDERBRICKS_HOME": str(trained)}) as at:
+    with server(COMMAND, "_stcore/health", os.environ | {"WANDERBRICKS_HOME": str(trained)}) as at:
         yield at
 
 
