@@ -8,14 +8,17 @@ import sys
 from datetime import date, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from typer.testing import CliRunner
 
 from wanderbricks_assets import cli
+from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.home import CannotWriteThere, enter, make_databases, writing_to
 from wanderbricks_assets.partitions import DAILY, HOURLY, WEEKLY, ended
 from wanderbricks_assets.resources.engine import UnreadableFiles
-from wanderbricks_assets.resources.lake import CannotWrite, Lake
+from wanderbricks_assets.resources.lake import MONTH, CannotWrite, Lake
 from wanderbricks_assets.resources.source import FilesSource, SourceError
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import Window
@@ -50,6 +53,13 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path):
     (tmp_path / "lake").write_text("a file in the place of the folder")
     with pytest.raises(CannotWrite, match=r"property_features could not be written to .*/lake"):
         Lake(folder=str(tmp_path / "lake")).replace("property_features", january(properties=1, mark=1), JANUARY)
+
+
+def test_a_table_that_was_stored_before_its_contract_had_a_column_is_told_with_what_to_do(tmp_path: Path):
+    stored = LAKE["property_features"].arrow_schema.remove(0).append(pa.field(MONTH, pa.string()))
+    DeltaTable.create(str(tmp_path / "property_features"), schema=stored, partition_by=[MONTH])
+    with pytest.raises(CannotWrite, match=r"is as it was: .* not those of its contract: reset the table"):
+        Lake(folder=str(tmp_path)).replace("property_features", january(properties=1, mark=1), JANUARY)
 
 
 @pytest.mark.parametrize("words", [("run",), ("simulate", "--scale", "0.001"), ("up",)])

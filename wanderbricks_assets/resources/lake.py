@@ -134,14 +134,18 @@ class Lake(dg.ConfigurableResource):
 
     @contextmanager
     def _saying_what_could_not_be_written(self, name: str) -> Iterator[None]:
-        from deltalake.exceptions import DeltaError
+        from deltalake.exceptions import DeltaError, SchemaMismatchError
 
         try:
             yield
         except (DeltaError, OSError) as error:
+            remedy = (
+                "Its stored columns are not those of its contract: reset the table (docs/runbook.md)"
+                if isinstance(error, SchemaMismatchError)
+                else "Look whether the disk is full and the folder may be written to; then run again"
+            )
             raise CannotWrite(
-                f"{name} could not be written to {self.folder}, and is as it was: {error}. Look whether the disk is "
-                "full and the folder may be written to; then run again"
+                f"{name} could not be written to {self.folder}, and is as it was: {error}. {remedy}"
             ) from error
 
     def _rows(self, contract: Contract, files: list[str]) -> Table:
