@@ -19,7 +19,7 @@ from wanderbricks_assets.automation.jobs import (
     PREDICTIONS,
     TRAINING,
 )
-from wanderbricks_assets.automation.plans import Planner
+from wanderbricks_assets.automation.plans import PREDICTED_BACK, Planner
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
@@ -36,6 +36,14 @@ CRON = {
     MONITORING.name: "10 1 * * *",
 }
 
+# What a tick asks for when ticks before it were missed.
+_MADE_UP = {
+    TRAINING.name: "Weeks missed while nothing ran are left out: the newest model is enough to serve from.",
+    PREDICTIONS.name: f"Days missed while nothing ran are made up, for {PREDICTED_BACK} days back, in a run each.",
+    ACTIVATION.name: "Of the newest day only.",
+}
+_ALL_MADE_UP = "Partitions missed while nothing ran are made up in the same run."
+
 
 def _schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     @dg.schedule(
@@ -44,7 +52,7 @@ def _schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
         cron_schedule=CRON[job.name],
         execution_timezone=TIME_ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"{job.description} Partitions missed while nothing ran are made up in the same run.",
+        description=f"{job.description} {_MADE_UP.get(job.name, _ALL_MADE_UP)}",
     )
     def tick(
         context: dg.ScheduleEvaluationContext, lake: Lake, source: FilesSource, registry: ModelRegistry

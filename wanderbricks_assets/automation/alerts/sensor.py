@@ -25,7 +25,7 @@ _KINDS = (
     dg.DagsterEventType.RUN_SUCCESS,
     dg.DagsterEventType.RUN_FAILURE,
 )
-_ENDED = (TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE)
+_ENDED = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 _PAGE = 1000  # events read at once
 _SETTLES = 10  # seconds after which no event with a lower number appears; Postgres stores each in a transaction of ms
 _SENDING = 20  # seconds in which sending begins; Dagster ends a sensor's tick after 60
