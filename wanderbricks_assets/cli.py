@@ -127,6 +127,7 @@ def run(
     moment = as_of or _now()
     with _sentences():
         settings = _settings(home, source=source, start=start.date() if start else None)
+        _check_that_it_runs_here(settings)
         if moment > _now():
             raise ValueError(f"--as-of {moment:%Y-%m-%d} has not come yet")
         settings.start = settings.start or default_start(moment.date())
@@ -272,6 +273,7 @@ def up(
     with ExitStack() as held:
         with _sentences():
             settings = _settings(home, source=source)
+            _check_that_it_runs_here(settings)
             with writing_to(settings.home):
                 lock = held.enter_context(only_process(settings, "up"))
             ports = Ports(port, mlflow_port, dashboard_port, serve_port)
@@ -487,6 +489,14 @@ def _scoreboard(floors: bool = True, moment: datetime | None = None):
 def _settings(home: Path | None, **given) -> Settings:
     chosen = {name: value for name, value in {"home": home, **given}.items() if value is not None}
     return read_settings(**chosen)
+
+
+def _check_that_it_runs_here(settings: Settings) -> None:
+    if settings.profile != "local":
+        raise ValueError(
+            f"WANDERBRICKS_PROFILE is {settings.profile}: Dagster's commands run its assets (docs/databricks.md); "
+            "`run` and `up` are of one machine"
+        )
 
 
 def _enter_made(home: Path | None) -> None:

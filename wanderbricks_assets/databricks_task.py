@@ -4,7 +4,7 @@ The orders and the report travel through Dagster Pipes: see resources/databricks
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 _NAME = "task"
+_ALL = 1_000_000  # partitions of a run
 _REPORT_SECONDS = 2  # how often what was logged is written to the volume
 
 
@@ -56,12 +57,14 @@ def materialize(pipes: PipesContext, order: Mapping) -> None:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
+        settled = list(_settled(instance, pipes.run_id, order["checks"]))
     failures = [event for event in result.all_events if event.is_step_failure]
     broken = [reason for event in failures if (reason := _reason(event))]
     if not result.success and not failures:
         broken.append("its run ended before its steps did")
     events = [dg.serialize_value(told) for event in result.all_events if (told := _told(event))]
-    pipes.report_custom_message({"report": {"events": events, "error": "; ".join(broken)}})
+    report = {"events": events, "settled": list(map(dg.serialize_value, settled)), "error": "; ".join(broken)}
+    pipes.report_custom_message({"report": report})
     if broken:
         raise RuntimeError("; ".join(broken))
 
@@ -69,8 +72,26 @@ def materialize(pipes: PipesContext, order: Mapping) -> None:
 def _selection(assets: list[str], checks: list[list[str]]) -> "dg.AssetSelection":
     import dagster as dg
 
-    keys = [dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in checks]
-    return dg.AssetSelection.assets(*assets).without_checks() | dg.AssetSelection.checks(*keys)
+    return dg.AssetSelection.assets(*assets).without_checks() | dg.AssetSelection.checks(*_keys(checks))
+
+
+def _keys(checks: list[list[str]]) -> "list[dg.AssetCheckKey]":
+    import dagster as dg
+
+    return [dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in checks]
+
+
+def _settled(
+    instance: "dg.DagsterInstance", run_id: str, checks: list[list[str]]
+) -> "Iterator[dg.AssetCheckEvaluation]":
+    """What checks found in each partition of a range, which no event tells (see `settle_checks`)."""
+    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+
+    found = {Status.SUCCEEDED, Status.FAILED}
+    for key in _keys(checks):
+        for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=_ALL, status=found):
+            if record.run_id == run_id and record.partition:
+                yield record.evaluation
 
 
 def _told(event: "dg.DagsterEvent") -> "dg.AssetMaterialization | dg.AssetCheckEvaluation | None":
@@ -84,7 +105,9 @@ def _reason(failure: "dg.DagsterEvent") -> str | None:
     error = failure.step_failure_data.error
     while error.cause is not None:
         error = error.cause
-    return None if error.cls_name == "DagsterAssetCheckFailedError" else error.message.strip()
+    if error.cls_name == "DagsterAssetCheckFailedError":
+        return None
+    return error.message.partition(f"{error.cls_name}: ")[2].strip() or error.message.strip()
 
 
 def _forward(pipes: PipesContext, entry: "dg.EventLogEntry") -> None:

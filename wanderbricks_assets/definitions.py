@@ -21,16 +21,17 @@ from wanderbricks_assets.monitoring.assets import realized_accuracy
 from wanderbricks_assets.monitoring.evaluations import asset_checks
 from wanderbricks_assets.monitoring.recheck import SUITES
 from wanderbricks_assets.predictions.assets import PREDICTION_ASSETS
+from wanderbricks_assets.resources.catalog_source import source_of
 from wanderbricks_assets.resources.databricks import on_databricks
 from wanderbricks_assets.resources.lake import LakeIOManager
-from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
+from wanderbricks_assets.resources.source import SourceIOManager
 from wanderbricks_assets.resources.tables import lake_of
 from wanderbricks_assets.settings import settings
 from wanderbricks_assets.source.assets import SOURCE_ASSETS
 
 _LIFECYCLES = [definition for model in MODELS.values() for definition in lifecycle(model)]
 _LAKE = lake_of(settings())
-_SOURCE = FilesSource(folder=str(settings().source_folder))
+_SOURCE = source_of(settings())
 
 
 @cache

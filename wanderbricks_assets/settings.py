@@ -5,9 +5,9 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 YEARS_OF_HISTORY = 3
@@ -84,6 +84,12 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().resolve() if path else None
+
+    @model_validator(mode="after")
+    def _engine_of_databricks(self) -> Self:
+        if self.profile == "databricks":
+            self.engine, self.spark_schema = "spark", self.databricks_schema
+        return self
 
     @field_validator("ui_url")
     @classmethod

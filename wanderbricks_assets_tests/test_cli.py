@@ -159,6 +159,13 @@ def test_a_wrong_option_ends_with_1_as_2_means_that_a_gate_failed(tmp_path):
     assert "Invalid value for '--as-of'" in refused.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_what_runs_on_databricks_is_not_begun_on_this_machine(command: str, tmp_path):
+    refused = wanderbricks(command, home=tmp_path / "home", WANDERBRICKS_PROFILE="databricks")
+    assert (refused.returncode, "docs/databricks.md" in refused.stdout) == (1, True)
+    assert not (tmp_path / "home").exists()
+
+
 def test_every_option_can_be_set_in_the_environment(tmp_path):
     given = {"WANDERBRICKS_SIMULATE_PROFILE": "bazaar", "WANDERBRICKS_SIMULATE_OUT": str(tmp_path / "source")}
     refused = wanderbricks("simulate", home=tmp_path / "home", **given)

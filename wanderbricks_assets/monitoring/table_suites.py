@@ -87,7 +87,7 @@ def _of_source(contract: Contract, places: Places, keys: Sequence[str | None]) -
         found = source.columns(contract.name, window)
         rows = source.read(contract.name, window)
         known = {name: source.read(name) for name in _referenced(contract) if SOURCE[name].time_column is None}
-        known = {name: rows for name, rows in known.items() if SOURCE[name].required or source.files(name)}
+        known = {name: rows for name, rows in known.items() if SOURCE[name].required or source.has(name)}
         ((count, broken),) = broken_rules(contract, rows, known).values() or [(0, {})]
     except SourceError as error:
         return [Finding(KEEPS_ITS_CONTRACT, key, False, str(error))]

@@ -34,7 +34,7 @@ class FilesSource(dg.ConfigurableResource):
         contract = SOURCE[name]
         files = self.files(name, window)
         if files:
-            rows = _conform(contract, files[0], _scan(files))
+            rows = conform(contract, files[0], _scan(files))
         elif contract.required and not self.files(name):
             raise SourceError(
                 f"{self.folder}: no {name}.parquet, {name}.csv or {name}/date=*/*.parquet; {name} is required "
@@ -63,13 +63,13 @@ class FilesSource(dg.ConfigurableResource):
             return contract.conform(ibis.memtable(contract.empty())).mutate(day=ibis.null("date"))
         rows = _scan(files, hive_partitioning=True)
         day = rows["date"].cast("date") if in_folders else ibis.null("date")
-        rows = _conform(contract, files[0], rows, day=day)
+        rows = conform(contract, files[0], rows, day=day)
         return rows.filter(rows[contract.time_column].isnull())
 
     def require(self) -> None:
         """Raise SourceError when required tables are missing, naming them all, or do not fit their contracts."""
         required = [name for name, contract in SOURCE.items() if contract.required]
-        missing = [name for name in required if not self.files(name)]
+        missing = [name for name in required if not self.has(name)]
         if missing:
             raise SourceError(
                 f"{self.folder} has no {', '.join(missing)} (as TABLE.parquet, TABLE.csv or TABLE/date=*/*.parquet); "
@@ -77,6 +77,10 @@ class FilesSource(dg.ConfigurableResource):
             )
         for name in required:
             self.read(name)
+
+    def has(self, name: str) -> bool:
+        """Whether a table is delivered at all."""
+        return bool(self.files(name))
 
     def files(self, name: str, window: Window | None = None) -> list[Path]:
         """The files that hold a table; of a table in daily folders, only those of the window's days."""
@@ -116,20 +120,20 @@ def _scan(files: list[Path], hive_partitioning: bool = False) -> Table:
         raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {error}") from error
 
 
-def _conform(contract: Contract, file: Path, rows: Table, **more: "ibis.Value") -> Table:
-    """The rows in the columns and types of the contract, and `more` columns."""
+def conform(contract: Contract, where: Path | str, rows: Table, **more: "ibis.Value") -> Table:
+    """The rows in the columns and types of the contract, and `more` columns. `where` they came from is in errors."""
     for column in contract.columns:
         if column.name not in rows.columns:
             raise SourceError(
-                f"{file}: column '{column.name}' is missing (found: {', '.join(rows.columns)}); "
+                f"{where}: column '{column.name}' is missing (found: {', '.join(rows.columns)}); "
                 "see docs/data-dictionary.md"
             )
     for name, wanted in contract.schema.items():
-        _check_type(file, rows, name, wanted)
+        _check_type(where, rows, name, wanted)
     return contract.conform(rows, **more)
 
 
-def _check_type(file: Path, rows: Table, name: str, wanted: "dt.DataType") -> None:
+def _check_type(where: Path | str, rows: Table, name: str, wanted: "dt.DataType") -> None:
     found = rows.schema()[name]
     if found.is_string() and not wanted.is_string():
         # Text may hold numbers and dates, as it does in CSV files: only the values can tell.
@@ -139,7 +143,7 @@ def _check_type(file: Path, rows: Table, name: str, wanted: "dt.DataType") -> No
     else:
         fits, what = _is_like(found, wanted), f"is {found}"
     if not fits:
-        raise SourceError(f"{file}: column '{name}' {what}, not {wanted}; see docs/data-dictionary.md")
+        raise SourceError(f"{where}: column '{name}' {what}, not {wanted}; see docs/data-dictionary.md")
 
 
 def _is_like(found: "dt.DataType", wanted: "dt.DataType") -> bool:

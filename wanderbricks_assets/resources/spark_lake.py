@@ -15,6 +15,7 @@ from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.resources.engine import engine, naming_damaged_files
 from wanderbricks_assets.resources.lake import CannotWrite, Lake, check_kind, check_window, predicate
+from wanderbricks_assets.resources.unity_catalog import create_table
 from wanderbricks_assets.window import Window
 
 if TYPE_CHECKING:
@@ -115,11 +116,13 @@ class SparkLake(Lake):
     def _create(self, contract: Contract) -> None:
         if self._is_there(contract.name):
             return
+        self._session.sql(f"CREATE SCHEMA IF NOT EXISTS {self.database}")
+        if self.table_format == "delta":
+            self._session.sql(create_table(contract, self.database))
+            return
         types = engine().compiler.type_mapper
         columns = ", ".join(f"`{name}` {types.to_string(type_)}" for name, type_ in contract.schema.items())
-        partitions = f"`{PARTITION}` STRING) USING parquet PARTITIONED BY (`{PARTITION}`)"
-        how = f"{columns}, {partitions}" if self.table_format == "parquet" else f"{columns}) USING delta"
-        self._session.sql(f"CREATE SCHEMA IF NOT EXISTS {self.database}")
+        how = f"{columns}, `{PARTITION}` STRING) USING parquet PARTITIONED BY (`{PARTITION}`)"
         properties = f" TBLPROPERTIES ('{_VERSION}' = '0')"
         self._session.sql(f"CREATE TABLE IF NOT EXISTS {self._name(contract.name)} ({how}{properties}")
 
@@ -141,7 +144,10 @@ class SparkLake(Lake):
             if window:
                 writer = writer.option("replaceWhere", predicate(contract, window))
             try:
-                writer.saveAsTable(self._name(contract.name))
+                if window or mode == "append":
+                    writer.saveAsTable(self._name(contract.name))
+                else:  # saveAsTable would make another table, without key and comments
+                    writer.insertInto(self._name(contract.name), overwrite=True)
             except PySparkException as error:
                 if error.getCondition() == "DELTA_REPLACE_WHERE_MISMATCH":
                     time = rows[contract.time_column]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -18,8 +19,14 @@ from wanderbricks_assets.window import Window
 def lake_of(settings: Settings) -> Lake:
     """The lake of a home, where its engine keeps it."""
     if settings.engine == "spark":
-        return SparkLake(database=settings.spark_schema)
+        return SparkLake(database=settings.spark_schema, table_format="delta" if _has_delta(settings) else "parquet")
     return Lake(folder=str(settings.lake_folder))
+
+
+def _has_delta(settings: Settings) -> bool:
+    """Whether Spark is Databricks': in a job of its own, or seen from elsewhere."""
+    is_seen = settings.profile == "databricks" and "SPARK_REMOTE" in os.environ
+    return is_seen or "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
 def tables_until(names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime) -> dict[str, Table]:

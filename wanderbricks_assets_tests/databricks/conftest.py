@@ -7,13 +7,26 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.resources import databricks_jobs, workspace
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets_tests.databricks.stand_in import StandIn
+from wanderbricks_assets_tests.marketplace import arrow_of, booking, view
 
 TOKEN = "dapi-planted-0123456789abcdef"
+VOLUME = "Volumes/main/wanderbricks/files"
+_MAKE_TABLES = """
+import sys
+from pathlib import Path
+from wanderbricks_assets.resources.spark import spark_session
+spark = spark_session(Path(sys.argv[1]))
+spark.sql("CREATE SCHEMA marketplace")
+for file in Path(sys.argv[2]).glob("*.parquet"):
+    spark.read.parquet(str(file)).write.saveAsTable(f"marketplace.{file.stem}")
+"""
 PROJECT = Path(__file__).parents[2]
 
 
@@ -31,36 +44,73 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.fixture(scope="package")
+def workspace_of_all(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[StandIn]:
+    """One workspace for all tests, as a catalog takes seconds to make."""
+    folder = tmp_path_factory.mktemp("workspace")
+    # One core, and a JVM that starts in a third of the time, as it optimizes nothing.
+    cluster = {"MASTER": "local[1]", "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx512m"}
+    there = StandIn(folder, TOKEN, cluster)
+    wheels = folder / VOLUME / "wheels"
+    wheels.mkdir(parents=True)
+    shutil.copy(wheel, wheels)
+    yield there
+    there.close()
+
+
 @pytest.fixture
-def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+def stand_in(
+    workspace_of_all: StandIn, profile: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StandIn]:
+    """The workspace without jobs or endpoints, and this process logged into it by the SDK's own variables."""
+    there = workspace_of_all
+    there.forget()
+    profile()
+    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABRICKS_HOST", there.url)
+    monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(there.folder / "none"))
+    # Messages of a task that died are waited for, by default for ten seconds.
+    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 1)
+    workspace.workspace.cache_clear()
+    yield there
+    workspace.workspace.cache_clear()
+
+
+@pytest.fixture
+def profile(workspace_of_all: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Makes the profile that this process has, with some settings given."""
 
     def choose(**given: object) -> Settings:
-        volume = tmp_path / "Volumes/main/wanderbricks/files"
-        chosen = Settings(profile="databricks", databricks_volume=str(volume), databricks_poll_seconds=0.2, **given)
+        chosen = Settings(
+            profile="databricks",
+            databricks_schema="spark_catalog.wanderbricks",  # a local Spark's one catalog
+            databricks_source="spark_catalog.marketplace",
+            databricks_volume=str(workspace_of_all.folder / VOLUME),
+            databricks_poll_seconds=0.2,
+            **given,
+        )
         monkeypatch.setattr(databricks_jobs, "settings", lambda: chosen)
         return chosen
 
     return choose
 
 
-@pytest.fixture
-def stand_in(
-    tmp_path: Path, wheel: Path, profile: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[StandIn]:
-    """A workspace that this process is logged into, by the SDK's own variables."""
-    for name in [name for name in os.environ if name.startswith("DATABRICKS_")]:
-        monkeypatch.delenv(name)
-    there = StandIn(tmp_path, TOKEN)
-    wheels = Path(profile().volume) / "wheels"
-    wheels.mkdir(parents=True)
-    shutil.copy(wheel, wheels)
-    monkeypatch.setenv("DATABRICKS_HOST", there.url)
-    monkeypatch.setenv("DATABRICKS_TOKEN", TOKEN)
-    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
-    # Messages of a task that died are waited for, by default for ten seconds.
-    monkeypatch.setattr("dagster._core.pipes.utils.WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 1)
-    workspace.workspace.cache_clear()
-    yield there
-    workspace.workspace.cache_clear()
-    there.close()
+@pytest.fixture(scope="package")
+def marketplace(workspace_of_all: StandIn) -> None:
+    """Some source tables in the workspace's catalog: what `samples.wanderbricks` is on Databricks."""
+    files = workspace_of_all.folder / "marketplace"
+    files.mkdir()
+    tables = {
+        "destinations": [{"destination_id": 1, "destination": "Lisbon", "country": "Portugal"}],
+        "bookings": [booking(number, f"2024-01-0{number} 09:00") for number in (1, 2, 3, 4, 5)],
+        "page_views": [view(1, "2024-01-02 10:00"), view(2, "2024-01-03 10:00")],
+    }
+    for name, rows in tables.items():
+        pq.write_table(arrow_of(SOURCE[name], rows), files / f"{name}.parquet")
+    home = workspace_of_all.folder / VOLUME / "home"
+    home.mkdir()
+    command = [sys.executable, "-c", _MAKE_TABLES, str(home / "spark"), str(files)]
+    environment = {**os.environ, **workspace_of_all.environment}
+    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=PROJECT)

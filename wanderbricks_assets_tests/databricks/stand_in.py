@@ -33,6 +33,7 @@ from databricks.sdk.service.jobs import (
     SubmitTask,
 )
 
+from wanderbricks_assets_tests.databricks.model_versions import ModelVersions
 from wanderbricks_assets_tests.databricks.serving import Refusal, ServingEndpoints
 
 
@@ -44,12 +45,7 @@ class StandIn:
 
     def __init__(self, folder: Path, token: str, environment: dict[str, str] | None = None):
         self.folder, self.token, self.environment = folder, token, environment or {}
-        self.program: str | None = None  # runs in place of the wheel's entry point
-        self.requests: list[str] = []
-        self.jobs: dict[int, Job] = {}
-        self.serving = ServingEndpoints()
-        self.on_request: Callable[[str], None] = lambda request: None
-        self._bad: list[tuple[str, str]] = []
+        self.forget()
         self._lock = threading.Lock()
         self._environments: dict[str, Path] = {}
         workspace = self
@@ -68,6 +64,16 @@ class StandIn:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def forget(self) -> None:
+        """Everything but the files and the environments."""
+        self.program: str | None = None  # runs in place of the wheel's entry point
+        self.requests: list[str] = []
+        self.jobs: dict[int, Job] = {}
+        self.serving = ServingEndpoints()
+        self.models = ModelVersions()
+        self.on_request: Callable[[str], None] = lambda request: None
+        self._bad: list[tuple[str, str]] = []
 
     @property
     def url(self) -> str:
@@ -142,6 +148,8 @@ class StandIn:
                 return answer(method, found[1], given, body)
         if found := re.fullmatch(r"/api/2\.0/serving-endpoints(?:/([\w-]+))?(?:/(config))?", path):
             return self.serving.call(method, found[1], found[2], json.loads(body or "{}"))
+        if found := re.fullmatch(r"/api/2\.0/mlflow/unity-catalog/([\w/-]+)", path):
+            return self.models.call(method, found[1], json.loads(body) if body else given)
         if found := re.fullmatch(r"/serving-endpoints/([\w-]+)/served-models/(\w+)/invocations", path):
             return self.serving.invoke(found[1], found[2], json.loads(body))
         raise Refusal(HTTPStatus.NOT_FOUND, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {path}'")

@@ -1,26 +1,29 @@
 """Assets as jobs of a workspace, end to end, against a stand-in that runs them."""
 
+import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
 import dagster as dg
-import pyarrow.parquet as pq
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
-from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.definitions import everything
+from wanderbricks_assets.predictions.assets import DRIFT
 from wanderbricks_assets.resources.databricks import on_databricks
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets_tests.databricks.conftest import TOKEN
 from wanderbricks_assets_tests.databricks.stand_in import StandIn
-from wanderbricks_assets_tests.marketplace import arrow_of, booking, view
+from wanderbricks_assets_tests.databricks.test_task import DAY, PREDICTED
 
 THERE = on_databricks(everything())
-LISBON = {"destination_id": 1, "destination": "Lisbon", "country": "Portugal"}
 SUBMIT, GET, FILES = "POST /api/2.2/jobs/runs/submit", "GET /api/2.2/jobs/runs/get", "GET /api/2.0/fs/files"
 
 
@@ -30,24 +33,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def deliver(stand_in: StandIn, **tables: list[dict]) -> None:
-    folder = stand_in.folder / "Volumes/main/wanderbricks/files/home/source"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in tables.items():
-        pq.write_table(arrow_of(SOURCE[name], rows), folder / f"{name}.parquet")
-
-
-def materialize(
-    instance: dg.DagsterInstance, asset: str, with_checks: bool = True, **tags: str
-) -> dg.ExecuteInProcessResult:
-    chosen = dg.AssetSelection.assets(asset)
-    job = dg.define_asset_job("job", chosen if with_checks else chosen.without_checks())
+def materialize(instance: dg.DagsterInstance, asset: str, **tags: str) -> dg.ExecuteInProcessResult:
+    job = dg.define_asset_job("job", dg.AssetSelection.assets(asset))
     defs = dg.Definitions.merge(THERE, dg.Definitions(jobs=[job]))
     return defs.resolve_job_def("job").execute_in_process(instance=instance, tags=tags, raise_on_error=False)
-
-
-def days(first: str, last: str) -> dict[str, str]:
-    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 def reason(result: dg.ExecuteInProcessResult) -> str:
@@ -61,8 +50,8 @@ def said(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> str
     return "\n".join(dg.serialize_value(entry) for entry in instance.all_logs(result.run_id))
 
 
+@pytest.mark.usefixtures("marketplace")
 def test_a_days_asset_and_its_checks_are_one_job_and_told_of_here(stand_in: StandIn, instance: dg.DagsterInstance):
-    deliver(stand_in, destinations=[LISBON])
     # The network is bad throughout: busy, away, gone without an answer, and gone after having done what was asked.
     stand_in.answer_next("PUT /api/2.0/fs/files", "429", "503")
     stand_in.answer_next(SUBMIT, "drop", "lose")
@@ -87,42 +76,36 @@ def test_a_days_asset_and_its_checks_are_one_job_and_told_of_here(stand_in: Stan
     assert "environment-0" in stand_in.jobs[1].command[0]
 
 
-def test_a_backfill_of_several_days_is_one_job(stand_in: StandIn, instance: dg.DagsterInstance):
-    deliver(stand_in, bookings=[booking(number, f"2024-01-0{number} 09:00") for number in (1, 2, 3, 4, 5)])
-    result = materialize(instance, "fact_booking_history", with_checks=False, **days("2024-01-02", "2024-01-04"))
-    assert result.success, reason(result)
+@pytest.mark.usefixtures("marketplace")
+def test_a_backfill_of_several_days_is_one_job_and_a_failed_check_fails_here_as_there(
+    stand_in: StandIn, instance: dg.DagsterInstance
+):
+    days = {ASSET_PARTITION_RANGE_START_TAG: "2024-01-02", ASSET_PARTITION_RANGE_END_TAG: "2024-01-04"}
+    result = materialize(instance, "fact_property_engagement", **days)
     assert len(stand_in.jobs) == 1
-    key = dg.AssetKey("fact_booking_history")
-    assert instance.get_materialized_partitions(key) == {"2024-01-02", "2024-01-03", "2024-01-04"}
+    key, wanted = dg.AssetKey("fact_property_engagement"), {"2024-01-02", "2024-01-03", "2024-01-04"}
+    assert instance.get_materialized_partitions(key) == wanted, reason(result)
     last = instance.get_latest_materialization_event(key).asset_materialization
     assert last.metadata["rows_of_all_partitions_in_this_run"].value == 3
-
-
-def test_a_failed_check_fails_here_as_it_would_have_there(stand_in: StandIn, instance: dg.DagsterInstance):
-    views = [view(1, "2024-01-02 10:00"), view(2, "2024-01-03 10:00")]
-    deliver(stand_in, bookings=[booking()], page_views=views)
-    # No property is known, so those of the views are not.
-    result = materialize(instance, "fact_property_engagement", **days("2024-01-02", "2024-01-03"))
+    # No property is known, so those of the rows are not: the check blocks what would be made of them.
     found = {check.partition: check for check in result.get_asset_check_evaluations()}
-    assert set(found) == {None, "2024-01-02", "2024-01-03"}
+    assert set(found) == {None, *wanted}
     assert not any(check.passed for check in found.values())
     assert all(check.severity == dg.AssetCheckSeverity.ERROR for check in found.values())
     assert "property_id is not in dim_property" in found["2024-01-03"].description
     assert not result.success
     assert "keeps_its_contract" in reason(result)
-    key = dg.AssetKey("fact_property_engagement")
-    assert instance.get_materialized_partitions(key) == {"2024-01-02", "2024-01-03"}
     history = instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(key, "keeps_its_contract"), limit=10, status={AssetCheckExecutionRecordStatus.FAILED}
     )
-    assert {record.partition for record in history} >= {"2024-01-02", "2024-01-03"}
+    assert {record.partition for record in history} >= wanted
 
 
+@pytest.mark.usefixtures("marketplace")
 def test_what_fails_there_is_said_here_in_its_own_words(stand_in: StandIn, instance: dg.DagsterInstance):
-    deliver(stand_in)
-    result = materialize(instance, "dim_destination")
+    result = materialize(instance, "dim_user")
     assert not result.success
-    assert "destinations is required" in reason(result)
+    assert "no table users, which is required" in reason(result)
     assert "job run" in reason(result)
     assert not result.get_asset_materialization_events()
 
@@ -187,6 +170,28 @@ def test_a_classic_cluster_is_given_the_wheel_and_the_orders(
     (job,) = stand_in.jobs.values()
     assert job.task.new_cluster.num_workers == 1
     assert job.task.libraries[0].whl.endswith(".whl")
+
+
+def test_the_orders_hold_what_dagster_remembers_and_no_secret(
+    stand_in: StandIn, instance: dg.DagsterInstance, profile: Callable[..., Settings]
+):
+    profile(serve_token="planted-secret", alert_urls="slack://planted/secret/urls")
+    instance.report_runless_asset_event(PREDICTED)
+    kept = stand_in.folder / "orders.json"
+    keep = f"shutil.copy(glob.glob('**/context.json', recursive=True)[0], '{kept}')"
+    run_instead(stand_in, f"import glob, shutil; {keep}")
+    check = dg.AssetCheckKey(dg.AssetKey("revenue_forecast"), "has_not_drifted")
+    job = dg.define_asset_job("job", dg.AssetSelection.checks(check))
+    defs = dg.Definitions.merge(THERE, dg.Definitions(jobs=[job]))
+    defs.resolve_job_def("job").execute_in_process(
+        instance=instance, tags={PARTITION_NAME_TAG: DAY}, raise_on_error=False
+    )
+    order = json.loads(kept.read_text())["extras"]["order"]
+    assert (order["assets"], order["checks"]) == ([], [["revenue_forecast", "has_not_drifted"]])
+    assert order["tags"] == {PARTITION_NAME_TAG: DAY}
+    assert [dg.deserialize_value(event).metadata[DRIFT] for event in order["remembered"]] == [PREDICTED.metadata[DRIFT]]
+    assert order["settings"]["WANDERBRICKS_START"] == "2024-01-01"
+    assert "planted" not in kept.read_text()
 
 
 def run_instead(stand_in: StandIn, program: str) -> None:
