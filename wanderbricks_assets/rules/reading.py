@@ -12,6 +12,7 @@ from wanderbricks_assets.contracts.rules import RULES
 from wanderbricks_assets.settings import settings
 
 PACKAGED = Path(__file__).parent
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}  # as spreadsheets write where the comma is the decimal point
 ROW = "row"  # where a rule stands in its file, counted as spreadsheets do
 
 
@@ -37,13 +38,16 @@ def read_rules(contract: Contract, folder: Path | None = None) -> list[dict[str,
     head = [cell.strip() for cell in lines[0]] if lines else []
     if head != list(names):
         found = ",".join(head) or "nothing"
-        raise ValueError(f"{file}: the first row must be {','.join(names)} (found: {found})")
+        between = next((name for sign, name in _OTHER_SEPARATORS.items() if sign in found and "," not in found), None)
+        hint = f"; it has {between} between its values, so save it with commas" if between else ""
+        raise ValueError(f"{file}, row 1: the first row must be {','.join(names)} (found: {found}){hint}")
     mistakes, rules, rows = [], [], {}
     for number, cells in enumerate(lines[1:], start=2):
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(names):
-            mistakes.append(f"row {number}: {len(cells)} values, and the columns are {len(names)}; put commas right")
+            found = f"{len(cells)} values, and the columns are {len(names)}"
+            mistakes.append(f"row {number}: {found} (found: {','.join(cells)}); put commas right")
             continue
         rule = {ROW: number}
         for column, cell in zip(contract.columns, cells, strict=True):
@@ -57,6 +61,8 @@ def read_rules(contract: Contract, folder: Path | None = None) -> list[dict[str,
         rules.append(rule)
     if mistakes:
         raise ValueError(f"{file}, " + "\n".join(mistakes))
+    if not rules:
+        raise ValueError(f"{file}, row 2: no rule (found: only the first row); add one, or delete the file to use ours")
     return rules
 
 

@@ -94,3 +94,20 @@ def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path):
     (tmp_path / "audience_rules.csv").write_bytes(b"PK\x03\x04\xff\xfe")
     with pytest.raises(ValueError, match=r"not readable as CSV .*; save it as CSV UTF-8, with commas"):
         read_rules(AUDIENCE_RULES, tmp_path)
+
+
+def test_a_file_with_semicolons_is_said_to_have_them(tmp_path: Path):
+    file = audience_file(tmp_path, GOOD.replace(",", ";"), head=HEAD.replace(",", ";"))
+    with pytest.raises(ValueError, match="it has semicolons between its values, so save it with commas") as raised:
+        read_rules(AUDIENCE_RULES, tmp_path)
+    assert str(raised.value).startswith(f"{file}, row 1: ")
+    audience_file(tmp_path, GOOD.replace(",", ";"))
+    with pytest.raises(ValueError, match=r"row 2: 1 values, .* \(found: High Value;Low;0.05"):
+        read_rules(AUDIENCE_RULES, tmp_path)
+
+
+def test_a_file_without_a_rule_is_a_mistake_and_no_empty_audience(tmp_path: Path):
+    file = audience_file(tmp_path, "", ",,,,,,,")
+    with pytest.raises(ValueError, match=r"no rule .found: only the first row.; add one") as raised:
+        read_rules(AUDIENCE_RULES, tmp_path)
+    assert str(raised.value).startswith(f"{file}, row 2: ")
