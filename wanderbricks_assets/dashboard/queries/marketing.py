@@ -30,20 +30,25 @@ def factors(conversion_scores: Table) -> pd.DataFrame:
     return found.order_by(ibis.desc("visitors"), "factor").to_pandas()
 
 
-def audience(marketing_audience: Table) -> pd.DataFrame:
-    """[pairs of user and property to contact] user_id, property_id, destination, probability, lower, upper (90%),
-    expected_value, reasons, segment, churn_risk, channel, message; the greatest expected value first.
+def audience(marketing_audience: Table, scored: date) -> pd.DataFrame:
+    """[pairs of user and property to contact] of one day's scores: user_id, property_id, destination, probability,
+    lower, upper (90%), expected_value, reasons, segment, churn_risk, channel, message; greatest expected value first.
 
     Without the holdout, who must not be contacted: what a message does is measured against them.
     """
-    rows = newest(marketing_audience)
+    rows = _of(marketing_audience, scored)
     rows = rows.filter(~rows.is_holdout).order_by(ibis.desc("expected_value"), "user_id", "property_id")
     named = {"probability": "conversion_probability", "lower": "probability_lower", "upper": "probability_upper"}
     rest = ("expected_value", "reasons", "segment", "churn_risk", "channel", "message")
     return rows.select("user_id", "property_id", "destination", *rest, **named).to_pandas()
 
 
-def held_out(marketing_audience: Table) -> int:
-    """Users of the newest audience who are not to be contacted."""
-    rows = newest(marketing_audience)
+def held_out(marketing_audience: Table, scored: date) -> int:
+    """Users of that audience who are not to be contacted."""
+    rows = _of(marketing_audience, scored)
     return rows.user_id.nunique(where=rows.is_holdout).to_pyarrow().as_py()
+
+
+def _of(marketing_audience: Table, scored: date) -> Table:
+    """The audience of one day's scores: the newest may be of an older day than the newest scores."""
+    return marketing_audience.filter(marketing_audience.prediction_date == scored - timedelta(days=1))

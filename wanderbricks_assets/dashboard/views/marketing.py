@@ -43,9 +43,13 @@ def page() -> None:
 
 def audience(made_at: date) -> None:
     st.subheader("Audience")
-    found, held_out = ask(marketing.audience), ask(marketing.held_out)
+    found, held_out = ask(marketing.audience, made_at), ask(marketing.held_out, made_at)
     if found.empty:
-        st.info("The audience rules choose nobody of those who were scored.", icon=":material/info:")
+        st.info(
+            "The audience rules choose nobody of those who were scored, or the audience of this day has not been made "
+            "yet.",
+            icon=":material/info:",
+        )
         return
     st.caption(
         f"Visitors to contact: {found['user_id'].nunique():,}, chosen by the audience rules; "

@@ -16,11 +16,18 @@ def table(*rows: dict):
 def test_the_audience_is_those_to_contact_and_not_the_holdout():
     rows = contact(7, 1, 0.1, 90.0), contact(8, 2, 0.2, 95.0), contact(9, 1, 0.3, 99.0, is_holdout=True)
     chosen = table_of(LAKE["marketing_audience"], *rows)
-    found = marketing.audience(chosen)
+    found = marketing.audience(chosen, TODAY)
     assert found["user_id"].tolist() == [8, 7]
     assert found["probability"].tolist() == [0.2, 0.1]
     assert found["reasons"].tolist() == ["low price", "low price"]
-    assert marketing.held_out(chosen) == 1
+    assert marketing.held_out(chosen, TODAY) == 1
+
+
+def test_an_audience_of_another_day_is_not_shown_beside_the_scores():
+    chosen = table_of(LAKE["marketing_audience"], contact(7, 1, 0.1, 90.0) | made(LAST_WEEK))
+    assert marketing.audience(chosen, TODAY).empty
+    assert marketing.held_out(chosen, TODAY) == 0
+    assert marketing.audience(chosen, LAST_WEEK)["user_id"].tolist() == [7]
 
 
 def test_factors_count_the_visitors_that_they_move():
