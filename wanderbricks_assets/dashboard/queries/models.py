@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from wanderbricks_assets.lazy import Table, pd
+from wanderbricks_assets.models.gates import verdicts
 from wanderbricks_assets.models.lifecycle import judge
 from wanderbricks_assets.models.registry import ModelRegistry, Registered
 from wanderbricks_assets.targets import Target
@@ -31,12 +32,19 @@ def service(registry: ModelRegistry, target: Target) -> Service:
             "trained_until": pd.Timestamp(one.cutoff),
             **vars(registry.scores(one.run_id).metric),
             "promoted": one.promoted,
-            "decision": one.decision,
+            "decision": one.decision or _why_not(registry, target, one),
         }
         for one in registered[:SHOWN]
     ]
     serving = next((one for one in registered if one.version == version), None)
     return Service(serving, pd.DataFrame(rows))
+
+
+def _why_not(registry: ModelRegistry, target: Target, one: Registered) -> str:
+    """Of a version without a decision on record: a gate that it misses ends its promotion before that decides."""
+    failed = [verdict for verdict in verdicts(target, registry.scores(one.run_id), None) if not verdict.passed]
+    reasons = "; ".join(dict.fromkeys(f"{verdict.gate}: {verdict.reason}" for verdict in failed))
+    return f"Not promoted ({reasons})." if failed else "Not decided yet: it is promoted, or not, with the week's run."
 
 
 def why_no_predictions(registry: ModelRegistry, target: Target) -> str:

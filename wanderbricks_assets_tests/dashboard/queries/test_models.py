@@ -24,6 +24,12 @@ def test_what_serves_is_told_apart_from_the_newest_version_that_missed_its_gates
     assert found.versions["value"].tolist() == [0.3, 0.1]
 
 
+def test_a_version_that_missed_its_gates_says_which_although_no_promotion_decided_about_it(trained_home):
+    missed, _ = models.service(place.registry(), REVENUE).versions["decision"]
+    assert missed.startswith("Not promoted (")
+    assert "mape" in missed
+
+
 def test_a_model_that_was_never_trained_has_no_version_and_says_so(trained_home):
     found = models.service(place.registry(), CONVERSION)
     assert found.serving is None
