@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from wanderbricks_assets.contracts.predictions import RISKS, SEGMENTS
 from wanderbricks_assets.dashboard.queries.newest import newest, newest_day
 from wanderbricks_assets.lazy import Table, ibis, pd
-
-SEGMENTS, RISKS = ("High Value", "Medium Value", "Low Value"), ("Low", "Medium", "High")
 
 
 def segments(customer_value: Table) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wanderbricks_assets.activation.decisions import standing
 from wanderbricks_assets.dashboard.queries.newest import newest
+from wanderbricks_assets.gold.decisions import standing
 from wanderbricks_assets.lazy import Table, np, pd
 
 BIN = 0.05  # of a histogram of price changes

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from wanderbricks_assets.contracts.predictions import RISKS, SEGMENTS
 from wanderbricks_assets.dashboard import charts, parts
 from wanderbricks_assets.dashboard.place import ask
 from wanderbricks_assets.dashboard.queries import customers
@@ -17,8 +18,8 @@ def numbers(segments: pd.DataFrame, tenths: pd.DataFrame) -> None:
     first.metric("Expected value, 12 months", number(value), f"{number(count)} customers", "off", delta_arrow="off")
     top = f"{number(tenths['customers'].iloc[0])} customers"
     second.metric("Share of the top tenth", percent(tenths["share"].iloc[0]), top, "off", delta_arrow="off")
-    dear = segments[segments["segment"] != customers.SEGMENTS[-1]]
-    at_risk = dear[dear["risk"] != customers.RISKS[0]]
+    dear = segments[segments["segment"] != SEGMENTS[-1]]
+    at_risk = dear[dear["risk"] != RISKS[0]]
     third.metric(
         "Valuable, at risk",
         number(at_risk["customers"].sum()),
@@ -33,9 +34,9 @@ def table(actions: pd.DataFrame, day: object) -> None:
     st.subheader("Customers")
     left, middle, right = st.columns(3)
     with left:
-        segment = parts.choose("Segment", list(customers.SEGMENTS), "All segments", "segment")
+        segment = parts.choose("Segment", list(SEGMENTS), "All segments", "segment")
     with middle:
-        risk = parts.choose("Churn risk", list(customers.RISKS), "All risks", "risk")
+        risk = parts.choose("Churn risk", list(RISKS), "All risks", "risk")
     with right:
         action = parts.choose("Action", sorted(actions["action"]), "All actions", "action")
     found = ask(customers.customers, segment, risk, action)
@@ -78,7 +79,7 @@ def page() -> None:
         st.subheader("Segment and churn risk")
         st.caption("Customers, and what they are worth in 12 months.")
         charts.show(
-            charts.grid(segments, list(customers.SEGMENTS), list(customers.RISKS)),
+            charts.grid(segments, list(SEGMENTS), list(RISKS)),
             "Customers by segment and churn risk",
         )
     with right:
