@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -47,22 +48,22 @@ class NotAFile(Exception):
     """A file that is not what its name says; the message is the engine's."""
 
 
-def read_parquet(files: Sequence[Path | str], hive_partitioning: bool = False) -> Table:
+def read_parquet(files: Sequence[Path | str], hive_partitioning: bool = False, here: bool = False) -> Table:
     """The rows of files that have the columns of the first. `hive_partitioning` adds those that the folders name.
 
-    Raises NotAFile when the first is no Parquet.
+    `here`: on this process's DuckDB, whatever the engine is. Raises NotAFile when the first is no Parquet.
     """
     with _naming_what_is_no_file():
-        if engine().name == "duckdb":
-            return engine().read_parquet(files, hive_partitioning=hive_partitioning)
+        if here or engine().name == "duckdb":
+            return duckdb_engine().read_parquet(files, hive_partitioning=hive_partitioning)
         return engine().read_files(files, hive_partitioning)
 
 
-def read_csv(file: Path | str) -> Table:
+def read_csv(file: Path | str, here: bool = False) -> Table:
     """The rows of a CSV file. DuckDB reads it on either engine: the types are guessed, and should be by one only."""
     with _naming_what_is_no_file():
         rows = duckdb_engine().read_csv(file)
-        return rows if engine().name == "duckdb" else ibis.memtable(rows.to_pyarrow())
+        return rows if here or engine().name == "duckdb" else ibis.memtable(rows.to_pyarrow())
 
 
 def computed(rows: Table) -> pa.Table:
@@ -96,10 +97,10 @@ def _naming_what_is_no_file() -> Iterator[None]:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What the engine raises. Reading CSV is DuckDB's on either."""
+    """What the engines of this process raise."""
     import duckdb
 
-    if engine().name == "duckdb":
+    if "pyspark" not in sys.modules:
         return (duckdb.Error,)
     from pyspark.errors import PySparkException
 

@@ -75,8 +75,8 @@ class FilesSource(dg.ConfigurableResource):
                 f"{self.folder} has no {', '.join(missing)} (as TABLE.parquet, TABLE.csv or TABLE/date=*/*.parquet); "
                 "`wanderbricks simulate` makes a whole marketplace"
             )
-        for name in required:
-            self.read(name)
+        for name in required:  # no home has been entered yet, so none has an engine
+            _conform(SOURCE[name], self.files(name)[0], _scan(self.files(name), here=True))
 
     def has(self, name: str) -> bool:
         """Whether a table is delivered at all."""
@@ -111,11 +111,11 @@ def _touches(folder_name: str, window: Window) -> bool:
     return day <= window.last_day.isoformat() and (window.opens or day >= window.first_day.isoformat())
 
 
-def _scan(files: list[Path], hive_partitioning: bool = False) -> Table:
+def _scan(files: list[Path], hive_partitioning: bool = False, here: bool = False) -> Table:
     try:
         if files[0].suffix == ".csv":
-            return read_csv(files[0])
-        return read_parquet(files, hive_partitioning)
+            return read_csv(files[0], here)
+        return read_parquet(files, hive_partitioning, here)
     except NotAFile as error:
         raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {error}") from error
 

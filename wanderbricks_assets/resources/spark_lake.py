@@ -116,7 +116,8 @@ class SparkLake(Lake):
     def _create(self, contract: Contract) -> None:
         if self._is_there(contract.name):
             return
-        self._session.sql(f"CREATE SCHEMA IF NOT EXISTS {self.database}")
+        if not self._session.catalog.databaseExists(self.database):  # Hive would log an error
+            self._session.sql(f"CREATE SCHEMA IF NOT EXISTS {self.database}")
         if self.table_format == "delta":
             self._session.sql(create_table(contract, self.database))
             return
