@@ -92,7 +92,39 @@ class Compiler(PySparkCompiler):
             # With nulls, and times as they are printed.
             null_too = self.f.anon.map(sge.convert("ignoreNullFields"), sge.convert("false"))
             return self.f.to_json(self.cast(arg, _as_printed(op.arg.dtype)), null_too)
+        if to.is_integer() and op.arg.dtype.is_floating():
+            arg = self.f.anon.rint(arg)  # Spark cuts off
+        elif to.is_integer() and op.arg.dtype.is_decimal():
+            arg = self.f.round(arg, 0)
+        elif to.is_decimal() and op.arg.dtype.is_floating():
+            # From the binary value, as in visit_Round.
+            unit = sge.convert(10.0**to.scale)
+            arg = self.f.anon.rint(arg * unit) / unit
         return super().visit_Cast(op, arg=arg, to=to)
+
+    def visit_Round(self, op, *, arg, digits):
+        if not op.arg.dtype.is_floating():
+            return super().visit_Round(op, arg=arg, digits=digits)
+        # Of the number in binary, as C does; Spark rounds what it prints: 1.005 to 1.01.
+        unit = sge.convert(10.0 ** (op.digits.value if op.digits is not None else 0))
+        rounded = self.f.round(arg * unit, 0) / unit
+        return rounded if op.dtype.is_floating() else self.cast(rounded, op.dtype)
+
+    def visit_Divide(self, op, *, left, right):
+        # By zero as floats do it, infinite or NaN; Spark fails.
+        by_zero = self.cast(left, dt.float64) * self.POS_INF
+        quotient = sge.Div(this=sge.paren(left), expression=sge.paren(right))
+        if isinstance(op.right, ops.Literal) and op.right.value != 0:
+            return quotient
+        return self.if_(right.eq(0), by_zero, quotient)
+
+    def visit_ExtractEpochSeconds(self, op, *, arg):
+        return self.f.anon.unix_micros(arg) / sge.convert(1e6)  # with their fraction
+
+    def visit_ArrayIndex(self, op, *, arg, index):
+        # Null beyond the end; Spark fails.
+        place = op.index.value + (op.index.value >= 0) if isinstance(op.index, ops.Literal) else index + 1
+        return self.f.anon.try_element_at(arg, place if isinstance(place, sge.Expression) else sge.convert(place))
 
 
 class SparkEngine(Backend):

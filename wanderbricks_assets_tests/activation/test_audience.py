@@ -19,6 +19,7 @@ from wanderbricks_assets_tests.activation.market import (
     user,
     value,
 )
+from wanderbricks_assets_tests.engines import engine, on_each_engine  # noqa: F401
 from wanderbricks_assets_tests.marketplace import at, frame
 
 

@@ -7,6 +7,7 @@ from wanderbricks_assets.contracts.activation import CUSTOMER_SEGMENTS
 from wanderbricks_assets.contracts.gold import DIM_USER
 from wanderbricks_assets.contracts.predictions import CUSTOMER_VALUE
 from wanderbricks_assets_tests.activation.market import DAY, MOMENT, user, value
+from wanderbricks_assets_tests.engines import engine, on_each_engine  # noqa: F401
 from wanderbricks_assets_tests.marketplace import day, frame, table_of
 
 

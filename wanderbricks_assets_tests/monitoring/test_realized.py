@@ -15,6 +15,7 @@ from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
 from wanderbricks_assets.targets import TARGETS
 from wanderbricks_assets.window import Window
+from wanderbricks_assets_tests.engines import engine, on_each_engine  # noqa: F401
 from wanderbricks_assets_tests.marketplace import deliver, source_table, table_of, view
 from wanderbricks_assets_tests.monitoring.hand_made import DAY, MOMENT, booked, said, stays, tables
 
