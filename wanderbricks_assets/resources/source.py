@@ -76,7 +76,7 @@ class FilesSource(dg.ConfigurableResource):
                 "`wanderbricks simulate` makes a whole marketplace"
             )
         for name in required:  # no home has been entered yet, so none has an engine
-            _conform(SOURCE[name], self.files(name)[0], _scan(self.files(name), here=True))
+            conform(SOURCE[name], self.files(name)[0], _scan(self.files(name), here=True))
 
     def has(self, name: str) -> bool:
         """Whether a table is delivered at all."""
