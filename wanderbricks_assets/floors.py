@@ -27,12 +27,13 @@ MEANING = {
 
 
 def floor(model: str, rows: pd.DataFrame, lake: Lake, source: FilesSource) -> float | None:
-    """The floor of a model's metric on its evaluated `rows`; None where the source has no truth.
+    """The floor of a model's metric on its evaluated `rows`; None where the source has no truth, or no floor of the
+    model is known.
 
     For prices it is no floor but the true lift of the very recommendations that were judged.
     """
     folder = Path(source.folder)
-    if not (folder / truth.TRUTH).is_dir():
+    if model not in _FLOORS or not (folder / truth.TRUTH).is_dir():
         return None
     return float(_FLOORS[model](rows, folder, lake))
 

@@ -40,7 +40,7 @@ def degradation_sensor(
     answered: dict[str, int] = json.loads(context.cursor or "{}")
     new = {
         model: (newest.id, partial(_answer, planner, model, newest))
-        for model in MODELS
+        for model in HOLDS_ITS_BOUND
         if (newest := _newest(context.instance, model)) and newest.id > answered.get(model, 0)
     }
     return answer(answered, new, "No new evaluation of realized accuracy.")
