@@ -1,11 +1,13 @@
 """The dagster.yaml of one machine and of a team: read by Dagster itself, on SQLite and on a real Postgres."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.instance.config import PoolGranularity
 
@@ -63,6 +65,11 @@ def test_what_was_materialized_is_known_and_pools_queue_and_retries_are_as_writt
     assert instance.run_monitoring_enabled
     ticks = instance.get_tick_retention_settings(InstigatorType.SENSOR)
     assert sorted(ticks.values()) == [7, 90, 90, 90]
+
+
+def test_the_address_that_the_file_shows_names_a_driver_that_is_installed():
+    shown = re.search(r"DAGSTER_POSTGRES_URL +(\S+)", (TEAM / "dagster.yaml").read_text())[1]
+    assert sa.make_url(shown).get_dialect().import_dbapi().__name__ == "psycopg2"
 
 
 def test_training_is_a_pool_of_its_own_that_nothing_else_waits_for():
