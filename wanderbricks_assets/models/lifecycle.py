@@ -258,5 +258,5 @@ def _numbers(values: dict[str, float]) -> dict[str, float]:
 
 
 def _links(run, registry: ModelRegistry) -> dict[str, dg.MetadataValue]:
-    address = f"{registry.ui_url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return {"mlflow_run": dg.MetadataValue.url(address), "mlflow_run_id": dg.MetadataValue.text(run.info.run_id)}
+    page, run_id = dg.MetadataValue.url(registry.page(run)), dg.MetadataValue.text(run.info.run_id)
+    return {"mlflow_run": page, "mlflow_run_id": run_id}

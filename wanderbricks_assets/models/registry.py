@@ -193,6 +193,15 @@ class ModelRegistry(dg.ConfigurableResource):
     def run(self, run_id: str) -> Run:
         return self._client.get_run(run_id)
 
+    def page(self, run: Run) -> str:
+        """Where a person looks at a run: in MLflow's own UI, or in the workspace's."""
+        where = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        if self.model_schema is None:
+            return f"{self.ui_url}/#/{where}"
+        from mlflow.utils.databricks_utils import get_databricks_host_creds
+
+        return f"{get_databricks_host_creds(self.tracking_uri).host.rstrip('/')}/ml/{where}"
+
     def learned_from(self, run_id: str) -> str:
         """The digest of the training set that a run logged: see `digest`."""
         return self.run(run_id).inputs.dataset_inputs[0].dataset.digest

@@ -6,7 +6,6 @@ interrupted run for a successful one, and a job that reported nothing, too.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesExecutionError
@@ -26,7 +25,7 @@ from dagster_databricks.pipes import (
 from databricks.sdk.service.compute import ClusterSpec, Environment, Library
 from databricks.sdk.service.jobs import JobEnvironment, PythonWheelTask, SubmitTask
 
-from wanderbricks_assets.resources.event_log import settle_checks
+from wanderbricks_assets.resources.event_log import forget_planned, settle_checks
 from wanderbricks_assets.resources.workspace import said_by_workspace, workspace
 from wanderbricks_assets.settings import Settings, settings
 
@@ -67,10 +66,12 @@ def run_job(
     context.get_step_execution_context()._requires_typed_event_stream = False
     report = _report(client, done)
     yield from _results(report["events"], done.metadata, is_range=PARTITION_NAME_TAG not in tags)
-    if ASSET_PARTITION_RANGE_START_TAG in tags:
-        settled = sorted(map(dg.deserialize_value, report["settled"]), key=lambda found: found.asset_key)
-        for _, found in groupby(settled, lambda found: found.asset_key):
-            settle_checks(context.instance, context.run_id, list(found))
+    settled = list(map(dg.deserialize_value, report["settled"]))
+    for key in {check.asset_key for check in checks}:  # as monitoring/evaluations.py does where the checks run
+        if ASSET_PARTITION_RANGE_START_TAG in tags:
+            settle_checks(context.instance, context.run_id, [found for found in settled if found.asset_key == key])
+        names = sorted(check.name for check in checks if check.asset_key == key)
+        forget_planned(context.instance, context.run_id, key, names)
 
 
 def _remembered(

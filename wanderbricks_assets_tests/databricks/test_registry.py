@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,3 +50,8 @@ def test_at_a_past_moment_the_version_that_served_then_is_found(registry: ModelR
 def test_registering_a_run_again_gives_the_version_that_it_made(registry: ModelRegistry, stand_in: StandIn):
     assert registry.register(TARGET, "run-b") == "2"
     assert stand_in.models.aliases[NAME, "Challenger"] == "2"
+
+
+def test_a_run_is_looked_at_in_the_workspace(registry: ModelRegistry, stand_in: StandIn):
+    run = SimpleNamespace(info=SimpleNamespace(experiment_id="12", run_id="run-a"))
+    assert registry.page(run) == f"{stand_in.url}/ml/experiments/12/runs/run-a"
