@@ -46,3 +46,8 @@ TARGETS: dict[str, Target] = {
         Target("customer_ltv", "decile_mape", "below", 0.20, "Staging", "0.9", "/Wanderbricks/Customer_LTV"),
     )
 }
+
+# The serving endpoint that answers for all five: the local service's, and that of a Databricks workspace.
+ENDPOINT = "wanderbricks-predictions"
+# Where calls of the endpoint itself go: its models answer different questions, so all of the traffic is one's.
+DEFAULT = TARGETS["revenue_forecaster"]

@@ -15,7 +15,7 @@ from wanderbricks_assets.models.lifecycle import champion_key
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.resources.workspace import said_by_workspace, workspace
 from wanderbricks_assets.settings import settings
-from wanderbricks_assets.targets import TARGETS
+from wanderbricks_assets.targets import DEFAULT, ENDPOINT, TARGETS
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
         ServingEndpointDetailed,
     )
 
-ENDPOINT = "wanderbricks-predictions"
-# Where calls of the endpoint itself go: its models answer different questions, so all of the traffic is one's.
-DEFAULT = TARGETS["revenue_forecaster"]
 LONGEST_WAIT = timedelta(minutes=40)  # an image is built for each new version, which takes ten to twenty
 
 

@@ -1,5 +1,7 @@
 """The marketplace's own tables, read from a schema of Spark's catalog, as `samples.wanderbricks` of Databricks."""
 
+from pathlib import Path
+
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.resources.source import FilesSource, SourceError, conform
@@ -27,6 +29,9 @@ class CatalogSource(FilesSource):
         from wanderbricks_assets.resources.engine import engine
 
         return engine().session.catalog.tableExists(self._name(name))
+
+    def files(self, name: str, window: Window | None = None) -> list[Path]:
+        return []
 
     def columns(self, name: str, window: Window | None = None) -> dict[str, str]:
         return {column: str(type_) for column, type_ in self._stored(name).schema().items()} if self.has(name) else {}

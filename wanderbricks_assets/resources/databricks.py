@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import dagster as dg
 
-_TABLES = {"lake", "source"}
+_TABLES, _JOURNAL = {"lake", "source"}, "journal"
 _Result = dg.MaterializeResult | dg.AssetCheckResult | dg.AssetCheckEvaluation
 
 
@@ -31,6 +31,8 @@ def on_databricks(definitions: dg.Definitions) -> dg.Definitions:
     """The same definitions (keys, partitions, checks, metadata, automation), whose steps that read or write tables run
     as jobs. An asset and its checks are one job, and so are the checks of all source tables: a job takes a while to
     begin. What needs only the registry runs here.
+
+    The sensor of late data is not among them: it watches the files of a source, and a catalog's tables are none.
     """
     steps = [one for one in (*definitions.assets, *definitions.asset_checks) if isinstance(one, dg.AssetsDefinition)]
     there = [step for step in steps if _reads_tables(step)]
@@ -48,7 +50,7 @@ def on_databricks(definitions: dg.Definitions) -> dg.Definitions:
         ],
         jobs=definitions.jobs,
         schedules=definitions.schedules,
-        sensors=definitions.sensors,
+        sensors=[sensor for sensor in definitions.sensors if _JOURNAL not in sensor.required_resource_keys],
         resources={**definitions.resources, "jobs": DatabricksJobs()},
         executor=definitions.executor,
     )

@@ -12,16 +12,13 @@ from wanderbricks_assets.serving.errors import bad_request, unknown
 from wanderbricks_assets.serving.frames import as_json, read_frame
 from wanderbricks_assets.serving.predicting import Predicting
 from wanderbricks_assets.serving.served_models import ServedModels
-from wanderbricks_assets.targets import TARGETS, Target
+from wanderbricks_assets.targets import DEFAULT, ENDPOINT, Target
 
 if TYPE_CHECKING:
     from wanderbricks_assets.models.registry import Champion
 
 logger = logging.getLogger(__name__)
 
-ENDPOINT = "wanderbricks-predictions"
-# Where calls of the endpoint itself go: its models answer different questions, so all of the traffic is one's.
-DEFAULT = TARGETS["revenue_forecaster"]
 _BODY = {
     "oneOf": [
         {

@@ -14,6 +14,7 @@ from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.resources import databricks_jobs, workspace
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets_tests.databricks.stand_in import StandIn
+from wanderbricks_assets_tests.engines import SMALL
 from wanderbricks_assets_tests.marketplace import arrow_of, booking, view
 
 TOKEN = "dapi-planted-0123456789abcdef"
@@ -48,8 +49,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace_of_all(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[StandIn]:
     """One workspace for all tests, as a catalog takes seconds to make."""
     folder = tmp_path_factory.mktemp("workspace")
-    # One core, and a JVM that starts in a third of the time, as it optimizes nothing.
-    cluster = {"MASTER": "local[1]", "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx512m"}
+    # One core and nothing that pays only with much data: a query of a dozen rows is all planning and compiling.
+    options = folder / "conf" / "spark-defaults.conf"
+    options.parent.mkdir()
+    options.write_text("".join(f"{name} {value}\n" for name, value in SMALL.items()))
+    jvm = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    cluster = {"MASTER": "local[1]", "SPARK_CONF_DIR": str(options.parent), "SPARK_SUBMIT_OPTS": jvm}
     there = StandIn(folder, TOKEN, cluster)
     wheels = folder / VOLUME / "wheels"
     wheels.mkdir(parents=True)
