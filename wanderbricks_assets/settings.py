@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -74,8 +75,12 @@ class Settings(BaseSettings):
     )
     databricks_compute: Literal["serverless", "cluster"] = Field("serverless", description="what jobs run on")
     databricks_cluster: dict[str, object] = Field(
-        # An ML runtime has the models' libraries; one machine is enough for the sample.
-        {"spark_version": "16.4.x-cpu-ml-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1},
+        {
+            "spark_version": "16.4.x-cpu-ml-scala2.12",  # has the models' libraries
+            "node_type_id": "i3.xlarge",
+            "num_workers": 1,  # enough for the sample
+            "data_security_mode": "SINGLE_USER",  # without it a job cluster sees no Unity Catalog
+        },
         description='JSON of the job cluster (`new_cluster` of the Jobs API), or {"existing_cluster_id": ...}',
     )
     databricks_poll_seconds: float = Field(5, gt=0, description="how often a job is asked how it is, in seconds")
@@ -156,6 +161,8 @@ class Settings(BaseSettings):
 
     def for_task(self) -> dict[str, str]:
         """The environment of a task elsewhere that is to do what this process would do. It holds no secrets."""
+        if self.mlflow_tracking_uri and urlsplit(self.mlflow_tracking_uri).password:
+            raise ValueError("WANDERBRICKS_MLFLOW_TRACKING_URI holds a password, which would be written into every job")
         return {
             f"WANDERBRICKS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
             for name, value in self.model_dump(mode="json", include=_OF_A_TASK).items()

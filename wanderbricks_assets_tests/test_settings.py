@@ -140,3 +140,21 @@ def test_a_damaged_file_of_a_home_is_named(home: Path):
     (home / "settings.json").write_text('{"start": ')
     with pytest.raises(ValueError, match=r"settings\.json is no JSON"):
         read_settings()
+
+
+def test_a_task_elsewhere_is_given_what_the_home_is_and_no_secret(home: Path):
+    given = {"serve_token": "planted-token", "alert_urls": "slack://planted", "alerts_database": "postgresql://planted"}
+    settings = Settings(profile="databricks", start=date(2024, 1, 1), seed=7, **given)
+    environment = settings.for_task()
+    assert environment["WANDERBRICKS_START"] == "2024-01-01"
+    assert environment["WANDERBRICKS_SEED"] == "7"
+    assert environment["WANDERBRICKS_HOME"] == "/Volumes/main/wanderbricks/files/home"
+    assert "planted" not in json.dumps(environment)
+    with pytest.raises(ValueError, match="holds a password"):
+        Settings(mlflow_tracking_uri="https://someone:planted@mlflow").for_task()
+
+
+def test_on_databricks_tables_are_sparks_and_models_are_the_workspaces(home: Path):
+    settings = Settings(profile="databricks", databricks_schema="lab.rentals")
+    assert (settings.engine, settings.spark_schema, settings.tracking_uri) == ("spark", "lab.rentals", "databricks")
+    assert settings.wheel.startswith("/Volumes/lab/rentals/files/wheels/wanderbricks_assets-")
