@@ -83,6 +83,7 @@ class Settings(BaseSettings):
         },
         description='JSON of the job cluster (`new_cluster` of the Jobs API), or {"existing_cluster_id": ...}',
     )
+    in_task: bool = Field(False, description="set in jobs themselves: tables are those of the Spark around them")
     databricks_poll_seconds: float = Field(5, gt=0, description="how often a job is asked how it is, in seconds")
 
     @field_validator("home", "source")
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
             for name, value in self.model_dump(mode="json", include=_OF_A_TASK).items()
             if value is not None
         } | {
+            "WANDERBRICKS_IN_TASK": "true",
             "WANDERBRICKS_HOME": f"{self.volume}/home",
             "WANDERBRICKS_START": self.first_day.isoformat(),
             "WANDERBRICKS_HOURLY_START": self.first_hourly_day.isoformat(),

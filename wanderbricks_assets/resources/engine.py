@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,11 +34,20 @@ def engine() -> DuckDB | SparkEngine:
     """This process's one engine: tables of the lake and of the source can be joined only on the same connection."""
     if settings().engine == "duckdb":
         return duckdb_engine()
+    if settings().profile == "databricks" and not settings().in_task and "SPARK_REMOTE" not in os.environ:
+        raise OutOfReach(
+            "Tables are in Unity Catalog, and this process has no way there: set SPARK_REMOTE to the Spark Connect "
+            "address of a cluster (docs/databricks.md)"
+        )
     from wanderbricks_assets.resources.spark import spark_engine
 
     spark = spark_engine(settings().spark_folder)
     ibis.set_backend(spark)  # tables in memory are computed there, too
     return spark
+
+
+class OutOfReach(Exception):
+    """Tables that this process cannot read; the message says what to set."""
 
 
 class UnreadableFiles(Exception):

@@ -7,7 +7,9 @@ from wanderbricks_assets.automation.jobs import JOBS
 from wanderbricks_assets.definitions import everything
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
+from wanderbricks_assets.resources import engine as engines
 from wanderbricks_assets.resources.databricks import on_databricks
+from wanderbricks_assets.settings import Settings
 
 HERE = everything()
 THERE = on_databricks(HERE)
@@ -68,3 +70,10 @@ def test_what_needs_no_table_runs_here_and_all_else_there():
     here = {name for name, step in steps.items() if "jobs" not in step.required_resource_keys}
     assert here == {step for name, model in MODELS.items() for step in (f"{name}_gates", champion_key(model))}
     assert not any({"lake", "source"} & steps[name].required_resource_keys for name in steps)
+
+
+def test_tables_out_of_reach_are_no_empty_tables(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engines, "settings", lambda: Settings(profile="databricks"))
+    engines.engine.cache_clear()
+    with pytest.raises(engines.OutOfReach, match="set SPARK_REMOTE"):
+        engines.engine()
