@@ -60,11 +60,7 @@ def everything() -> dg.Definitions:
             "journal": SourceJournal(folder=str(settings().home / "observations")),
             "io_manager": LakeIOManager(lake=_LAKE),
             "source_io": SourceIOManager(source=_SOURCE),
-            "registry": ModelRegistry(
-                tracking_uri=settings().tracking_uri,
-                artifact_folder=str(settings().home / "mlflow-artifacts"),
-                model_schema=settings().databricks_schema if settings().tracking_uri.startswith("databricks") else None,
-            ),
+            "registry": ModelRegistry.of(settings()),
         },
         # A step in a process of its own takes seconds to begin; eight trivial ones took 36-73 s, 9 s in one process.
         executor=dg.in_process_executor,

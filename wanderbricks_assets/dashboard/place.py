@@ -31,9 +31,7 @@ def lake() -> Lake:
 
 @cache
 def registry() -> ModelRegistry:
-    return ModelRegistry(
-        tracking_uri=settings().tracking_uri, artifact_folder=str(settings().home / "mlflow-artifacts")
-    )
+    return ModelRegistry.of(settings())
 
 
 def is_anything_registered() -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from wanderbricks_assets.lazy import np
+from wanderbricks_assets.models.frames import standardized
 from wanderbricks_assets.models.one_thread import one_thread
 
 
@@ -59,10 +60,10 @@ class Logistic:
 
     def logit(self, x: np.ndarray) -> np.ndarray:
         # Not a product of matrices, whose sums depend on the threads that share them.
-        return np.einsum("ij,j->i", np.nan_to_num((x - self.mean) / self.scale), self.coefficient) + self.intercept
+        return np.einsum("ij,j->i", standardized(x, self.mean, self.scale), self.coefficient) + self.intercept
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
-        parts = np.nan_to_num((x - self.mean) / self.scale) * self.coefficient
+        parts = standardized(x, self.mean, self.scale) * self.coefficient
         return np.column_stack([parts, np.full(len(x), self.intercept)])
 
     def save(self, folder: Path) -> None:
@@ -106,15 +107,12 @@ class Trees:
         return cls(xgb.train(params, xgb.DMatrix(x, y, nthread=1), cls.rounds))
 
     def logit(self, x: np.ndarray) -> np.ndarray:
-        return self._predict(x, output_margin=True).astype(float)
+        return self.booster.inplace_predict(x, predict_type="margin", validate_features=False).astype(float)
 
     def contributions(self, x: np.ndarray) -> np.ndarray:
-        return self._predict(x, pred_contribs=True).astype(float)
-
-    def _predict(self, x: np.ndarray, **how: bool) -> np.ndarray:
         import xgboost as xgb
 
-        return self.booster.predict(xgb.DMatrix(x, nthread=1), **how)
+        return self.booster.predict(xgb.DMatrix(x, nthread=1), pred_contribs=True).astype(float)
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(folder / "trees.ubj")
@@ -123,9 +121,7 @@ class Trees:
     def load(cls, folder: Path) -> Self:
         import xgboost as xgb
 
-        booster = xgb.Booster()
-        booster.load_model(folder / "trees.ubj")
-        return cls(booster)
+        return cls(xgb.Booster({"nthread": cls.params["nthread"]}, model_file=folder / "trees.ubj"))
 
 
 CLASSIFIERS: dict[str, type[Classifier]] = {kind.kind: kind for kind in (Logistic, Trees)}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -32,8 +35,8 @@ from wanderbricks_assets.models.conversion_features import (
     view_features,
     with_label,
 )
-from wanderbricks_assets.models.frames import fixed_share
-from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.models.frames import codes, fixed_share, stacked
+from wanderbricks_assets.models.model import CannotLearn, Columns, Evaluation, Model, Tables
 from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ ENSEMBLE = 10  # members for the interval
 QUARTER = 0.25  # share of the users that a member sees
 RARE = 0.005  # categories of a smaller share of the views are counted together
 NORMAL_90 = 1.645  # two-sided 90% quantile of the normal distribution
+_RATIOS, _COUNTS = ([list(NUMBERS).index(name) for name in some] for some in (RATIOS, COUNTS))
 
 
 class ConversionPredictor(Model):
@@ -119,17 +123,18 @@ class ConversionPredictor(Model):
         return frame[frame[LABEL] == 0].drop(columns=LABEL).reset_index(drop=True)
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(self.predict_columns(inputs))
+
+    def predict_columns(self, inputs: Columns) -> dict[str, Sequence]:
         x = self.matrix(inputs)
         probability, lower, upper = self.probability(x)
-        return pd.DataFrame(
-            {
-                "property_id": inputs["property_id"].to_numpy(),
-                "user_id": inputs["user_id"].to_numpy(),
-                "conversion_probability": probability,
-                "confidence_interval": np.column_stack([lower, upper]).tolist(),
-                "top_factors": self._top_factors(inputs, self.impacts(x)),
-            }
-        )
+        return {
+            "property_id": np.asarray(inputs["property_id"]),
+            "user_id": np.asarray(inputs["user_id"]),
+            "conversion_probability": probability,
+            "confidence_interval": np.column_stack([lower, upper]).tolist(),
+            "top_factors": self._top_factors(inputs, self._impacts(x)[:, :-1]),
+        }
 
     def probability(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """[rows] the probability and the ends of its 90% interval: how far other users would have moved it, and how far
@@ -147,15 +152,17 @@ class ConversionPredictor(Model):
         The factors' contributions to the log odds, brought to probability by one number per row: the slope of the line
         from the base to the probability.
         """
+        return pd.DataFrame(self._impacts(x), columns=[*_of_factors(tuple(self.columns)), "base"])
+
+    def _impacts(self, x: np.ndarray) -> np.ndarray:
         parts = self.chosen.slope * self.chosen.classifier.contributions(x)
-        of_factor: dict[str, list[int]] = {}
-        for at, name in enumerate(self.columns):
-            of_factor.setdefault(_factor(name), []).append(at)
-        factors = np.column_stack([parts[:, at].sum(axis=1) for at in of_factor.values()])
+        of_factors = _of_factors(tuple(self.columns)).values()
+        first = [0, *accumulate(map(len, of_factors))][:-1]
+        factors = np.add.reduceat(parts[:, list(chain.from_iterable(of_factors))], first, axis=1)
         base, total = parts[:, -1] + self.chosen.intercept, factors.sum(axis=1)
         start, end = sigmoid(base), sigmoid(base + total)
         slope = np.divide(end - start, total, out=start * (1 - start), where=np.abs(total) > 1e-9)
-        return pd.DataFrame(np.column_stack([factors * slope[:, None], start]), columns=[*of_factor, "base"])
+        return np.column_stack([factors * slope[:, None], start])
 
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
@@ -232,16 +239,17 @@ class ConversionPredictor(Model):
     def figure(cls, evaluation: Evaluation) -> Figure:
         return reliability_and_roc(evaluation)
 
-    def matrix(self, frame: pd.DataFrame) -> np.ndarray:
+    def matrix(self, rows: Columns) -> np.ndarray:
         """[rows, columns] of float64: numbers, flags, and one column per level of each category."""
-        numbers = frame[[*NUMBERS, *FLAGS]].to_numpy("float64", copy=True)
-        names = list(NUMBERS)
-        ratios, counts = ([names.index(name) for name in some] for some in (RATIOS, COUNTS))
-        numbers[:, ratios] = np.log(np.maximum(numbers[:, ratios], 1e-6))
-        numbers[:, counts] = np.log1p(np.maximum(numbers[:, counts], 0))
-        level = {name: pd.Index(known).get_indexer(frame[name]) for name, known in self.levels.items()}
-        # The last level stands for all that are not known: -1 is its place, too.
-        return np.column_stack([numbers, *(np.eye(len(self.levels[name]))[at] for name, at in level.items())])
+        numbers = stacked(rows, [*NUMBERS, *FLAGS])
+        numbers[:, _RATIOS] = np.log(np.maximum(numbers[:, _RATIOS], 1e-6))
+        numbers[:, _COUNTS] = np.log1p(np.maximum(numbers[:, _COUNTS], 0))
+        parts = [numbers]
+        for name, known in self.levels.items():
+            # The last level stands for all that are not known.
+            level = codes(rows[name], known, len(known) - 1)
+            parts.append(level[:, None] == np.arange(len(known)))
+        return np.column_stack(parts)
 
     def _ensemble(
         self, kind: type[Classifier], data: tuple[np.ndarray, np.ndarray, np.ndarray], fit: np.ndarray, late: np.ndarray
@@ -260,31 +268,31 @@ class ConversionPredictor(Model):
             members.append(Calibrated.on(member, x[late & some], y[late & some]))
         return members
 
-    def _top_factors(
-        self, inputs: pd.DataFrame, impacts: pd.DataFrame, count: int = 3
-    ) -> list[list[dict[str, object]]]:
-        impacts = impacts.drop(columns="base")
-        names = np.column_stack([self._spoken(factor, inputs).astype(object) for factor in impacts.columns])
-        impact = impacts.to_numpy()
+    def _top_factors(self, inputs: Columns, impact: np.ndarray, count: int = 3) -> list[list[dict[str, object]]]:
         most = np.argsort(-np.abs(impact), axis=1, kind="stable")[:, :count]
-        factors, values = np.take_along_axis(names, most, axis=1), np.take_along_axis(impact, most, axis=1)
+        values = np.take_along_axis(impact, most, axis=1).tolist()
+        names = self._spoken(inputs, most)
         return [
-            [{"factor": factor, "impact": float(value)} for factor, value in zip(*row, strict=True)]
-            for row in zip(factors, values, strict=True)
+            [{"factor": factor, "impact": value} for factor, value in zip(*row, strict=True)]
+            for row in zip(names, values, strict=True)
         ]
 
-    def _spoken(self, factor: str, inputs: pd.DataFrame) -> np.ndarray:
-        """[rows] the plain name of a factor: low_price, repeat_customer, mobile_device."""
-        if factor in FLAGS:
-            return np.where(inputs[factor].to_numpy() > 0, *FLAGS[factor])
-        if factor in CATEGORIES:
-            values = inputs[factor].to_numpy()
-            plain = {value: re.sub(r"\W+", "_", f"{value}_{CATEGORIES[factor]}".lower()) for value in set(values)}
-            return np.array([plain[value] for value in values], dtype=object)
-        leading = next(name for name in NUMBERS if NUMBERS[name] == factor)
-        value = inputs[leading].to_numpy("float64")
-        high = np.where(value > self.medians[leading], f"high_{factor}", f"low_{factor}")
-        return np.where(np.isnan(value), f"no_{factor}", high)
+    def _spoken(self, inputs: Columns, factors: np.ndarray) -> list[list[str]]:
+        """[rows, count] the plain names of the numbered factors: low_price, repeat_customer, mobile_device."""
+        leading, words = _leading_and_words()
+        value = stacked(inputs, leading)
+        # Flags have no median: what is above 0 is up, which is called high here.
+        median = np.array([self.medians.get(name, 0.0) for name in leading])
+        kind = np.where(np.isnan(value), 2, value > median)
+        spoken = len(leading)
+        at = np.minimum(factors, spoken - 1)
+        names = words[at, np.take_along_axis(kind, at, axis=1)].tolist()
+        categories = {spoken + place: np.asarray(inputs[name]).tolist() for place, name in enumerate(CATEGORIES)}
+        kinds = dict(zip(categories, CATEGORIES.values(), strict=True))
+        for row, place in np.argwhere(factors >= spoken).tolist():
+            factor = int(factors[row, place])
+            names[row][place] = _plain(categories[factor][row], kinds[factor])
+        return names
 
 
 def _sampled(tables: Tables, start: datetime, end: datetime, below: float) -> Table:
@@ -337,6 +345,32 @@ def _levels(values: pd.Series) -> list[str]:
 
 def _columns(levels: dict[str, list[str]]) -> list[str]:
     return [*NUMBERS, *FLAGS, *(f"{name}={level}" for name, known in levels.items() for level in known)]
+
+
+@lru_cache(maxsize=8)
+def _of_factors(columns: tuple[str, ...]) -> dict[str, list[int]]:
+    """The columns of the matrix that each factor has."""
+    found: dict[str, list[int]] = {}
+    for at, name in enumerate(columns):
+        found.setdefault(_factor(name), []).append(at)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _leading_and_words() -> tuple[list[str], np.ndarray]:
+    """([factors] the column, [factors, 3] the names when low, high and missing) of the factors that are no categories,
+    in their order."""
+    leading: dict[str, str] = {}
+    for name, factor in NUMBERS.items():
+        leading.setdefault(factor, name)
+    words = [[f"{kind}_{factor}" for kind in ("low", "high", "no")] for factor in leading]
+    words += [[down, up, down] for up, down in FLAGS.values()]
+    return [*leading.values(), *FLAGS], np.array(words, object)
+
+
+@lru_cache(maxsize=1000)
+def _plain(value: object, kind: str) -> str:
+    return re.sub(r"\W+", "_", f"{value}_{kind}".lower())
 
 
 def _factor(column: str) -> str:

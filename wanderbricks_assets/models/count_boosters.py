@@ -10,7 +10,8 @@ from wanderbricks_assets.lazy import np, pd
 
 
 class CountBooster(Protocol):
-    """Fitted trees for the mean of a count. x: [rows, columns] float64, categories as codes, NaN where missing."""
+    """Fitted trees for the mean of a count. x: [rows, columns], categories as codes, NaN where missing; to predict, an
+    array of the same columns in float64."""
 
     library: str
     params: dict[str, object]
@@ -30,7 +31,7 @@ class CountBooster(Protocol):
         """Fit; the mean never rises with a column that is `falling`."""
         ...
 
-    def mean(self, x: pd.DataFrame) -> np.ndarray: ...
+    def mean(self, x: np.ndarray) -> np.ndarray: ...
 
     def save(self, folder: Path) -> None: ...
 
@@ -67,8 +68,8 @@ class LightGBM:
         data = lightgbm.Dataset(x, count, weight=weight, categorical_feature=list(categories))
         return cls(lightgbm.train({**cls.params, "seed": seed, "monotone_constraints": constraints}, data, cls.rounds))
 
-    def mean(self, x: pd.DataFrame) -> np.ndarray:
-        return self.booster.predict(x.to_numpy("float64"), num_threads=1)
+    def mean(self, x: np.ndarray) -> np.ndarray:
+        return self.booster.predict(x, num_threads=1)
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(folder / "booster.txt")
@@ -110,12 +111,8 @@ class XGBoost:
         params = {**cls.params, "seed": seed, "monotone_constraints": constraints, "base_score": mean}
         return cls(xgboost.train(params, data, cls.rounds))
 
-    def mean(self, x: pd.DataFrame) -> np.ndarray:
-        import xgboost
-
-        names, types = self.booster.feature_names, self.booster.feature_types
-        data = xgboost.DMatrix(x[names].to_numpy("float64"), feature_names=names, feature_types=types, nthread=1)
-        return self.booster.predict(data).astype(float)
+    def mean(self, x: np.ndarray) -> np.ndarray:
+        return self.booster.inplace_predict(x, validate_features=False).astype(float)
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(folder / "booster.ubj")

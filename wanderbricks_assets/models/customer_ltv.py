@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -23,8 +24,9 @@ from wanderbricks_assets.models.customer_features import (
     purchases,
     spend,
 )
+from wanderbricks_assets.models.frames import stacked
 from wanderbricks_assets.models.linear_and_trees import LinearAndTrees
-from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.models.model import CannotLearn, Columns, Evaluation, Model, Tables
 from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
@@ -93,27 +95,28 @@ class CustomerLtv(Model):
         return customers(tables, moment)
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(self.predict_columns(inputs))
+
+    def predict_columns(self, inputs: Columns) -> dict[str, Sequence]:
         probability, predicted = self.expected(inputs)
         lower, upper = self.interval(predicted)
         segment = _graded(predicted, self.segment_bounds, SEGMENTS)
         risk = _graded(1 - probability, RISK_BOUNDS[::-1], RISKS[::-1])
         actions = read_actions()
-        return pd.DataFrame(
-            {
-                "user_id": inputs["user_id"].to_numpy(),
-                "predicted_ltv_12m": predicted,
-                "confidence_interval": np.column_stack([lower, upper]).tolist(),
-                "ltv_segment": segment,
-                "churn_risk": risk,
-                "recommended_actions": [actions[case] for case in zip(segment, risk, strict=True)],
-            }
-        )
+        return {
+            "user_id": np.asarray(inputs["user_id"]),
+            "predicted_ltv_12m": predicted,
+            "confidence_interval": np.column_stack([lower, upper]).tolist(),
+            "ltv_segment": segment,
+            "churn_risk": risk,
+            "recommended_actions": [actions[case] for case in zip(segment.tolist(), risk.tolist(), strict=True)],
+        }
 
-    def expected(self, inputs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    def expected(self, inputs: Columns) -> tuple[np.ndarray, np.ndarray]:
         """[rows] the probability of a booking that holds, and the expected value of all of them."""
         x = self.matrix(inputs)
         probability = self.booking.predict(x)
-        return probability, probability * self.value.predict(x) * inputs["level"].to_numpy()
+        return probability, probability * self.value.predict(x) * np.asarray(inputs["level"])
 
     def interval(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[rows] the ends of the 80% interval of the realized value: multiples of the prediction, by its bucket."""
@@ -186,10 +189,10 @@ class CustomerLtv(Model):
         self.booking = LinearAndTrees.fit(x, books, linear, "binary:logistic", self.seed)
         self.value = LinearAndTrees.fit(x[books], value[books], linear, "reg:gamma", self.seed)
 
-    def matrix(self, frame: pd.DataFrame) -> np.ndarray:
+    def matrix(self, rows: Columns) -> np.ndarray:
         """[rows, columns] of float64, those of LINEAR first."""
-        countries = {name: frame["country"] == name for name in self.countries}
-        return pd.concat([frame[NUMBERS], pd.DataFrame(countries, index=frame.index)], axis=1).to_numpy("float64")
+        country = np.asarray(rows["country"], "object")
+        return np.column_stack([stacked(rows, NUMBERS), *(country == name for name in self.countries)])
 
 
 def _buckets(predicted: np.ndarray, value: np.ndarray) -> tuple[list[float], list[float], list[float]]:

@@ -22,8 +22,8 @@ from wanderbricks_assets.models.demand_features import (
     first_check_in,
     read_market,
 )
-from wanderbricks_assets.models.frames import sliced
-from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.models.frames import codes, sliced, stacked
+from wanderbricks_assets.models.model import Calibration, CannotLearn, Columns, Evaluation, Model, Tables
 from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
@@ -100,8 +100,9 @@ class DemandPredictor(Model):
         }
 
     def _boost(self, library: str, rows: pd.DataFrame) -> CountBooster:
+        x = pd.DataFrame(self.matrix(rows), rows.index, FEATURES)
         return COUNT_BOOSTERS[library].fit(
-            self.matrix(rows), _to_come(rows), rows["weight"], categories=CATEGORIES, falling=PRICES, seed=self.seed
+            x, _to_come(rows), rows["weight"], categories=CATEGORIES, falling=PRICES, seed=self.seed
         )
 
     @classmethod
@@ -113,17 +114,18 @@ class DemandPredictor(Model):
         return rows.drop(columns=["bookings", "weight"])
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(self.predict_columns(inputs))
+
+    def predict_columns(self, inputs: Columns) -> dict[str, np.ndarray]:
         to_come = self.booster.mean(self.matrix(inputs))
-        return pd.DataFrame(
-            {
-                "property_id": inputs["property_id"].to_numpy(),
-                "ds": inputs["ds"].to_numpy(),
-                "horizon_days": inputs["horizon_days"].to_numpy("int64"),
-                "destination_id": inputs["destination_id"].to_numpy(),
-                "country": inputs["country"].to_numpy(),
-                "expected_bookings": inputs["on_the_books"].to_numpy() + to_come,
-            }
-        )
+        return {
+            "property_id": np.asarray(inputs["property_id"]),
+            "ds": np.asarray(inputs["ds"]),
+            "horizon_days": np.asarray(inputs["horizon_days"]).astype("int64"),
+            "destination_id": np.asarray(inputs["destination_id"]),
+            "country": np.asarray(inputs["country"]),
+            "expected_bookings": np.asarray(inputs["on_the_books"]) + to_come,
+        }
 
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
@@ -215,12 +217,12 @@ class DemandPredictor(Model):
         right.set(title="RMSE of bookings in 30 days; target in red")
         return figure
 
-    def matrix(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Numbers for the trees; a category never seen in training is missing."""
-        codes = {name: pd.Index(values).get_indexer(rows[name]) for name, values in self.categories.items()}
-        codes = {name: np.where(code >= 0, code, np.nan) for name, code in codes.items()}
+    def matrix(self, rows: Columns) -> np.ndarray:
+        """[rows, FEATURES] numbers for the trees; a category never seen in training is missing."""
+        made = {name: codes(rows[name], known, np.nan) for name, known in self.categories.items()}
         # Made here, so that a row asked about with another price is compared by that price.
-        return rows.assign(**codes, price_to_usual=rows["base_price"] / rows["usual_price"])[FEATURES]
+        made["price_to_usual"] = np.asarray(rows["base_price"]) / np.asarray(rows["usual_price"])
+        return stacked({name: made.get(name, rows.get(name)) for name in FEATURES}, FEATURES)
 
 
 def _to_come(rows: pd.DataFrame) -> pd.Series:

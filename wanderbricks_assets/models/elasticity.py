@@ -19,7 +19,8 @@ from functools import cached_property
 from pathlib import Path
 
 from wanderbricks_assets.lazy import np, pd
-from wanderbricks_assets.models.model import CannotLearn
+from wanderbricks_assets.models.frames import stacked
+from wanderbricks_assets.models.model import CannotLearn, Columns
 from wanderbricks_assets.models.price_panel import CONTROLS
 from wanderbricks_assets.models.shrinkage import draws, likeliest_scales, posterior
 
@@ -226,7 +227,7 @@ def response(rows: pd.DataFrame) -> Response:
     information = np.bincount(listing, h * d**2)
     fade_error = float(rows.fade_error.iloc[0]) if "fade_error" in rows else 0.0
     standard_error = float(np.hypot(np.sqrt(score @ score) / information.sum(), fade_error * theta))
-    weighed = traits(rows)
+    weighed = pd.DataFrame(traits(rows))
     for name in TRAITS:
         weighed[name] = (
             np.bincount(listing, h * d**2 * weighed[name])[listing] / np.maximum(information, 1e-12)[listing]
@@ -236,20 +237,19 @@ def response(rows: pd.DataFrame) -> Response:
     return Response(theta, standard_error, fade_error, listings[information > 1e-6])
 
 
-def traits(rows: pd.DataFrame) -> pd.DataFrame:
-    """What elasticities may differ by: place, type, and TRAITS."""
-    return pd.DataFrame(
-        {
-            "property_id": rows.property_id,
-            "destination": rows.destination,
-            "property_type": rows.property_type,
-            # Elasticities were as likely, on five simulated marketplaces, to be linear in the logarithm of the price
-            # against the competition as in its square root, and less so in the price itself, as a plain logit has it.
-            "position": 2 * (np.sqrt(rows.current_price / rows.competitor_price.fillna(rows.current_price)) - 1),
-            "size": np.log1p(rows.bedrooms.fillna(1)),
-            "popularity": np.log(rows.popularity),
-        }
+def traits(rows: Columns) -> dict[str, np.ndarray]:
+    """[rows] what elasticities may differ by: place, type, and TRAITS."""
+    named = {name: np.asarray(rows[name]) for name in ("property_id", "destination", "property_type")}
+    price, rivals, bedrooms = (
+        np.asarray(rows[name], float) for name in ("current_price", "competitor_price", "bedrooms")
     )
+    return named | {
+        # Elasticities were as likely, on five simulated marketplaces, to be linear in the logarithm of the price
+        # against the competition as in its square root, and less so in the price itself, as a plain logit has it.
+        "position": 2 * (np.sqrt(price / np.where(np.isnan(rivals), price, rivals)) - 1),
+        "size": np.log1p(np.where(np.isnan(bedrooms), 1, bedrooms)),
+        "popularity": np.log(np.asarray(rows["popularity"])),
+    }
 
 
 TRAITS = ("position", "size", "popularity")
@@ -295,18 +295,20 @@ class Elasticities:
     def growth(self) -> float:
         return growth(self.mean)
 
-    def of(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, rows: Columns) -> tuple[np.ndarray, np.ndarray]:
         """([rows] mean, [rows] standard deviation) of what is believed of rows that `traits` can read."""
         now = self.design(rows)
-        own = self.listings.reindex(rows.property_id)
-        known = own.information.notna().to_numpy()
+        place = self.listings.index.get_indexer(np.asarray(rows["property_id"]))
+        known = place >= 0
+        information, estimate = (
+            np.where(known, self.listings[name].to_numpy()[place], 0.0) for name in ("information", "estimate")
+        )
         # What the listing itself has shown, against what was to be expected of its traits at that time.
-        row = np.maximum(self.listings.index.get_indexer(own.index), 0)
-        then = np.where(known[:, None], self._design[row], 0.0)
+        then = np.where(known[:, None], self._design[place], 0.0)
         spread = self.scales["listing"] ** 2
-        share = spread / (spread + self.scales["dispersion"] / own.information.fillna(1e-12).to_numpy())
+        share = spread / (spread + self.scales["dispersion"] / np.where(known, information, 1e-12))
         share = np.where(known, share, 0.0)
-        mean = now @ self.mean + share * (own.estimate.fillna(0.0).to_numpy() - then @ self.mean)
+        mean = now @ self.mean + share * (estimate - then @ self.mean)
         left = now - share[:, None] * then
         return mean, np.sqrt(((left @ self.covariance) * left).sum(axis=1) + (1 - share) * spread)
 
@@ -326,7 +328,7 @@ class Elasticities:
             listings = pd.DataFrame({name: saved[name] for name in names}, index=saved["ids"])
             return cls(mean=saved["mean"], covariance=saved["covariance"], listings=listings, **text)
 
-    def design(self, rows: pd.DataFrame) -> np.ndarray:
+    def design(self, rows: Columns) -> np.ndarray:
         """[rows, coefficients]: what `coefficients` are multiplied with to give elasticities by traits alone."""
         return _design(traits(rows), self.levels, self.centre)
 
@@ -349,15 +351,15 @@ def growth(coefficients: np.ndarray) -> float:
     return float(np.clip(slope / level, 0.0, 2.0)) if level < 0 else 0.0
 
 
-def _design(listing: pd.DataFrame, levels: list[str], centre: list[float]) -> np.ndarray:
+def _design(listing: Columns, levels: list[str], centre: list[float]) -> np.ndarray:
     """[listings, 1 + TRAITS + levels]: 1, TRAITS, and indicators of destination and type."""
-    index = pd.Index(levels)
     first = 1 + len(TRAITS)
-    design = np.zeros((len(listing), first + len(levels)))
+    column = {level: at for at, level in enumerate(levels, start=first)}
+    design = np.zeros((len(listing["destination"]), first + len(levels)))
     design[:, 0] = 1.0
-    design[:, 1:first] = listing[list(TRAITS)].to_numpy() - np.array(centre)
-    for label in ("destination:" + listing.destination.astype(str), "type:" + listing.property_type.astype(str)):
-        column = index.get_indexer(label)
-        known = np.flatnonzero(column >= 0)
-        design[known, first + column[known]] = 1.0
+    design[:, 1:first] = stacked(listing, TRAITS) - np.array(centre)
+    for kind, name in (("destination", "destination"), ("type", "property_type")):
+        for row, value in enumerate(listing[name]):
+            if f"{kind}:{value}" in column:
+                design[row, column[f"{kind}:{value}"]] = 1.0
     return design

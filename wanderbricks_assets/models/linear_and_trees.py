@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np
+from wanderbricks_assets.models.frames import standardized
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -50,20 +51,18 @@ class LinearAndTrees:
         mean, scale = np.nanmean(first, axis=0), np.nanstd(first, axis=0)
         scale = np.where(scale > 0, scale, 1.0)
         kind = LogisticRegression() if objective == "binary:logistic" else GammaRegressor(alpha=1e-3, max_iter=500)
-        fitted = kind.fit(_standardized(first, mean, scale), y)
+        fitted = kind.fit(standardized(first, mean, scale), y)
         coefficient, intercept = np.ravel(fitted.coef_), float(np.ravel(fitted.intercept_)[0])
-        begin = _standardized(first, mean, scale) @ coefficient + intercept
+        begin = standardized(first, mean, scale) @ coefficient + intercept
         data = xgb.DMatrix(x, y, base_margin=begin, nthread=1)
         booster = xgb.train(cls.params | {"objective": objective, "seed": seed}, data, cls.rounds)
         return cls(objective, mean, scale, coefficient, intercept, booster)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """[rows] probability, or expected value."""
-        import xgboost as xgb
-
         first = x[:, : len(self.mean)]
-        begin = _standardized(first, self.mean, self.scale) @ self.coefficient + self.intercept
-        return self.booster.predict(xgb.DMatrix(x, base_margin=begin, nthread=1)).astype(float)
+        begin = standardized(first, self.mean, self.scale) @ self.coefficient + self.intercept
+        return self.booster.inplace_predict(x, base_margin=begin, validate_features=False).astype(float)
 
     def save(self, folder: Path) -> None:
         arrays = {name: getattr(self, name).tolist() for name in ("mean", "scale", "coefficient")}
@@ -77,11 +76,5 @@ class LinearAndTrees:
 
         linear = json.loads((folder / "linear.json").read_text())
         arrays = {name: np.array(linear.pop(name)) for name in ("mean", "scale", "coefficient")}
-        booster = xgb.Booster()
-        booster.load_model(folder / "trees.ubj")
+        booster = xgb.Booster({"nthread": cls.params["nthread"]}, model_file=folder / "trees.ubj")
         return cls(**linear, **arrays, booster=booster)
-
-
-def _standardized(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Missing values count as the mean."""
-    return np.nan_to_num((x - mean) / scale)

@@ -9,13 +9,13 @@ forecast = model.predict(RevenueForecaster.inputs(tables, cutoff))
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from wanderbricks_assets.lazy import Table, pd
+from wanderbricks_assets.lazy import Table, np, pd
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Tables = Mapping[str, Table]
 """Whole tables by name. A model must cut each at its own moment: rows with a later time may be anything."""
+
+Columns = Mapping[str, "np.ndarray"]
+"""Columns of rows by name: arrays of one length. A frame is one, too."""
 
 
 class CannotLearn(Exception):
@@ -117,6 +120,12 @@ class Model(ABC):
     @abstractmethod
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """The model's columns of its predictions table, one row per row to predict."""
+
+    def predict_columns(self, inputs: Columns) -> dict[str, Sequence]:
+        """What `predict` says, by column. Models that answer single rows work on arrays: for one row, a frame costs
+        more than the prediction."""
+        frame = self.predict(pd.DataFrame(inputs))
+        return {name: frame[name].to_numpy() for name in frame.columns}
 
     @classmethod
     @abstractmethod

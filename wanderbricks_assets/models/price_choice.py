@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.lazy import np
 from wanderbricks_assets.models.elasticity import SURE
+from wanderbricks_assets.models.model import Columns
 
 
 def price_grid() -> np.ndarray:
@@ -50,27 +51,30 @@ def demand_at(arrivals: np.ndarray, expected: np.ndarray, free: np.ndarray) -> n
     return free * -np.expm1(-usual * arrivals)
 
 
-def allowed_prices(nights: pd.DataFrame, rails: GuardRails) -> np.ndarray:
+# What is known of a night to be priced, beside what is believed of it.
+KNOWN_OF_A_NIGHT = ("current_price", "price_a_week_ago", "free_nights", "lowest_seen", "highest_seen")
+
+
+def allowed_prices(nights: Columns, rails: GuardRails) -> np.ndarray:
     """[nights, price_grid] whether the guard rails leave a price open, whatever demand is."""
-    current = nights.current_price.to_numpy()[:, None]
-    low, high = nights.lowest_seen.to_numpy()[:, None], nights.highest_seen.to_numpy()[:, None]
+    known = (np.asarray(nights[name])[:, None] for name in KNOWN_OF_A_NIGHT)
+    current, before, _, low, high = known
     prices = price_grid()
     move = np.abs(prices - 1)
     near = (move >= rails.min_move) & (move <= rails.max_move + 1e-9)
-    held = (nights.current_price != nights.price_a_week_ago).to_numpy()[:, None]
-    return near & (prices * current >= low) & (prices * current <= high) & ~held
+    return near & (prices * current >= low) & (prices * current <= high) & (current == before)
 
 
-def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
-    """For each night: recommended_price, expected_demand, expected_revenue, current_expected_revenue, reason.
+def choose_prices(nights: Columns, rails: GuardRails) -> dict[str, np.ndarray]:
+    """[nights] recommended_price, expected_demand, expected_revenue, current_expected_revenue, reason.
 
-    nights: current_price, price_a_week_ago, expected (bookings at the current price), free_nights, lowest_seen,
-    highest_seen (prices of such listings), elasticity, elasticity_sd, growth (of the elasticity).
+    nights: KNOWN_OF_A_NIGHT (lowest_seen, highest_seen: prices of such listings), expected (bookings at the current
+    price), elasticity, elasticity_sd, growth (of the elasticity).
     """
     from scipy.special import ndtr
 
     names = ("current_price", "elasticity", "elasticity_sd", "growth", "expected", "free_nights")
-    current, mean, sd, growth, expected, free = (nights[name].to_numpy(float)[:, None] for name in names)
+    current, mean, sd, growth, expected, free = (np.asarray(nights[name], float)[:, None] for name in names)
     # No price beyond the rails is chosen; the first on either side tells whether the rail was in the way.
     prices = price_grid()
     grid = np.abs(prices - 1) <= rails.max_move + 1.5 * (prices[1] - prices[0])
@@ -94,56 +98,40 @@ def choose_prices(nights: pd.DataFrame, rails: GuardRails) -> pd.DataFrame:
 
     responds = (mean + SURE * sd < 0)[:, 0]
     open_nights = free[:, 0] > 0
-    before = nights.price_a_week_ago.to_numpy()
+    before = np.asarray(nights["price_a_week_ago"])
     held = before != current[:, 0]
     moves = open_nights & responds & allowed.any(axis=1)
     chosen = np.where(moves, best, np.flatnonzero(prices == 1)[0])
-    ratio, row = prices[chosen], np.arange(len(nights))
+    ratio, row = prices[chosen], np.arange(len(current))
     price = np.where(moves, np.round(ratio * current[:, 0], 2), current[:, 0])
     sold = np.where(moves, demand[row, chosen], expected[:, 0])
-    unknown = np.flatnonzero(~responds)
-    lower, upper = mean[:, 0] - SURE * sd[:, 0], mean[:, 0] + SURE * sd[:, 0]
-    interval = np.full(len(nights), "", dtype="U20")
-    interval[unknown] = [f"{lower[i]:.1f} to {upper[i]:.1f}" for i in unknown]
     far = np.abs(prices[free_best] - 1) > rails.max_move + 1e-9
     wanted = prices[free_best] * current[:, 0]
-    out_of_range = (wanted < nights.lowest_seen.to_numpy()) | (wanted > nights.highest_seen.to_numpy())
-    reason = np.select(
-        [
-            ~open_nights,
-            ~responds,
-            ~cautious.any(axis=1),
-            held & (before > current[:, 0]),
-            held,
-            ~moves,
-            out_of_range & (ratio < 1),
-            out_of_range,
-            far & (ratio < 1),
-            far,
-            ratio < 1,
-        ],
-        [
-            "kept: already booked",
-            np.char.add("kept: the response to price is not known, elasticity ", interval),
-            "kept: no other price is likely to earn more",
-            "kept: lowered within the last week, guests have not answered it yet",
-            "kept: raised within the last week, guests have not answered it yet",
-            "kept: no better price within the guard rails",
-            "lowered to the lowest price seen for such listings",
-            "raised to the highest price seen for such listings",
-            f"lowered by the most that is allowed, {rails.max_move:.0%}",
-            f"raised by the most that is allowed, {rails.max_move:.0%}",
-            "lowered: guests respond strongly to price",
-        ],
-        "raised: guests respond little to price",
-    )
-    return pd.DataFrame(
-        {
-            "recommended_price": price,
-            "expected_demand": sold,
-            "expected_revenue": price * sold,
-            "current_expected_revenue": now[:, 0],
-            "reason": reason,
-        },
-        index=nights.index,
-    )
+    out_of_range = (wanted < np.asarray(nights["lowest_seen"])) | (wanted > np.asarray(nights["highest_seen"]))
+    unknown = open_nights & ~responds
+    cases = {
+        "kept: already booked": ~open_nights,
+        "kept: the response to price is not known": unknown,
+        "kept: no other price is likely to earn more": ~cautious.any(axis=1),
+        "kept: lowered within the last week, guests have not answered it yet": held & (before > current[:, 0]),
+        "kept: raised within the last week, guests have not answered it yet": held,
+        "kept: no better price within the guard rails": ~moves,
+        "lowered to the lowest price seen for such listings": out_of_range & (ratio < 1),
+        "raised to the highest price seen for such listings": out_of_range,
+        f"lowered by the most that is allowed, {rails.max_move:.0%}": far & (ratio < 1),
+        f"raised by the most that is allowed, {rails.max_move:.0%}": far,
+        "lowered: guests respond strongly to price": ratio < 1,
+        "raised: guests respond little to price": np.True_,
+    }
+    # The first that holds.
+    reason = np.array(list(cases), object)[np.argmax(np.broadcast_arrays(*cases.values()), axis=0)]
+    for night in np.flatnonzero(unknown):
+        lower, upper = mean[night, 0] - SURE * sd[night, 0], mean[night, 0] + SURE * sd[night, 0]
+        reason[night] += f", elasticity {lower:.1f} to {upper:.1f}"
+    return {
+        "recommended_price": price,
+        "expected_demand": sold,
+        "expected_revenue": price * sold,
+        "current_expected_revenue": now[:, 0],
+        "reason": reason,
+    }

@@ -69,8 +69,9 @@ def evaluate(method: type[PricingOptimizer], tables: Tables, cutoff: date, seed:
         held_out.append(judged.assign(elasticity=model.elasticities.of(judged)[0]))
         for origin in origins:
             model.rate = model.rates(past[mine & (past.week < origin)])
-            nights = model.believe(to_sell[(half_to_sell == half) & (to_sell.week == origin)])
-            priced.append(pd.concat([nights, choose_prices(nights, model.rails)], axis=1))
+            nights = to_sell[(half_to_sell == half) & (to_sell.week == origin)]
+            nights = nights.assign(**model.believe(nights))
+            priced.append(nights.assign(**choose_prices(nights, model.rails)))
     rows = pd.concat(priced, ignore_index=True)
     judged = pd.concat(held_out, ignore_index=True)
     lift, steady, judge_elasticity, demand = _lift(rows, judges, seed)

@@ -17,15 +17,19 @@ from wanderbricks_assets.models.elasticity import (
     residuals,
     response,
 )
-from wanderbricks_assets.models.model import Evaluation, Model, Tables
+from wanderbricks_assets.models.frames import stacked
+from wanderbricks_assets.models.model import Columns, Evaluation, Model, Tables
 from wanderbricks_assets.models.one_thread import one_thread
-from wanderbricks_assets.models.price_choice import GuardRails, arrivals_at, choose_prices, demand_at
+from wanderbricks_assets.models.price_choice import KNOWN_OF_A_NIGHT, GuardRails, arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import CONTROLS, DAYS, NIGHTS, check, nights_of, weekly_panel
 from wanderbricks_assets.models.pricing_evaluation import evaluate, figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+OF_A_LISTING = (
+    *("property_id", "listed_price", "competitor_price", "bedrooms", "popularity", "destination", "property_type"),
+)
 PRIOR_BOOKINGS = 4.0  # weight of what is usual against what the listing itself had, in bookings
 
 
@@ -87,10 +91,14 @@ class PricingOptimizer(Model):
         return at_accepted_prices(nights_of(panel, history, moment.date()), tables["price_decisions"], moment)
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        nights = self.believe(inputs)
-        columns = ["property_id", "target_date", "current_price", "elasticity"]
+        return pd.DataFrame(self.predict_columns(inputs))
+
+    def predict_columns(self, inputs: Columns) -> dict[str, np.ndarray]:
+        believed = self.believe(inputs)
+        said = {name: np.asarray(inputs[name]) for name in ("property_id", "target_date", "current_price")}
         # Demand and revenue are of bookings made, before cancellations, which take about the same share at every price.
-        return pd.concat([nights[columns], choose_prices(nights, self.rails)], axis=1)
+        chosen = choose_prices({name: inputs[name] for name in KNOWN_OF_A_NIGHT} | believed, self.rails)
+        return said | {"elasticity": believed["elasticity"]} | chosen
 
     def optimize_price(self, inputs: pd.DataFrame, property_id: int, target_date: date) -> dict[str, float | str]:
         """The recommendation for one night, by the same rows and function as the daily batch.
@@ -101,27 +109,31 @@ class PricingOptimizer(Model):
         row = prices.set_index("target_date").loc[pd.Timestamp(target_date)]
         return row[["current_price", "recommended_price", "expected_demand", "expected_revenue", "reason"]].to_dict()
 
-    def believe(self, nights: pd.DataFrame) -> pd.DataFrame:
-        """The nights with `expected` bookings at the current price, and with their elasticity and its uncertainty."""
-        weekly = nights.property_id.map(self.rate).fillna(self.rate.median()).to_numpy()
-        weekly = weekly * self.demand.predict(nights[list(CONTROLS)].to_numpy(float))
-        horizon = (nights.target_date - nights.week).dt.days.to_numpy()
+    def believe(self, nights: Columns) -> dict[str, np.ndarray]:
+        """[nights] `expected` bookings at the current price, their `elasticity`, `elasticity_sd` and `growth` (of the
+        elasticity)."""
+        _, first, listing = np.unique(np.asarray(nights["property_id"]), return_index=True, return_inverse=True)
+        weeks, week = np.unique(np.asarray(nights["week"]), return_inverse=True)
+        listings = {name: np.asarray(nights[name])[first] for name in OF_A_LISTING}  # the same on all nights
+        place = self.rate.index.get_indexer(listings["property_id"])
+        rate = np.where(place >= 0, self.rate.to_numpy()[place], self.rate.median())
+        weekly = rate[listing] * self.demand.predict(stacked(nights, CONTROLS), num_threads=1)
+        horizon = (np.asarray(nights["target_date"]) - weeks[week]) // np.timedelta64(1, "D")
         expected = weekly / 7 * np.cumsum(self.nights_per_booking)[horizon]
         # Bookings land on free nights only.
-        vacant = nights.free_nights / nights.rooms
-        expected = (
-            expected * vacant / vacant.groupby([nights.property_id, nights.week]).transform("mean").clip(lower=0.1)
-        )
-        listing, _ = pd.factorize(nights.property_id)
-        listings = nights.drop_duplicates("property_id")  # the same on all nights
-        mean, sd = self.elasticities.of(listings.assign(current_price=listings.listed_price))
-        believed = nights.assign(
-            expected=np.minimum(expected, 0.99 * nights.free_nights),
-            elasticity=mean[listing],
-            elasticity_sd=sd[listing],
-            growth=self.elasticities.growth,
-        )
-        return _at_current_price(believed)
+        free = np.asarray(nights["free_nights"])
+        vacant = free / np.asarray(nights["rooms"])
+        group = listing * len(weeks) + week
+        usual = np.bincount(group, vacant) / np.maximum(np.bincount(group), 1)
+        expected = expected * vacant / np.maximum(usual[group], 0.1)
+        mean, sd = self.elasticities.of(listings | {"current_price": listings["listed_price"]})
+        believed = {
+            "expected": np.minimum(expected, 0.99 * free),
+            "elasticity": mean[listing],
+            "elasticity_sd": sd[listing],
+            "growth": np.full(len(listing), self.elasticities.growth),
+        }
+        return _at_current_price(nights, believed)
 
     @classmethod
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
@@ -168,27 +180,28 @@ class PricingOptimizer(Model):
         return figure(evaluation)
 
 
-def _at_current_price(believed: pd.DataFrame) -> pd.DataFrame:
-    """The nights with what is believed of them as at the current price: what is learned is as at the listed one.
+def _at_current_price(nights: Columns, believed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What is believed of the nights as at the current price: what is learned is as at the listed one.
 
     From there the demand curve is the same (`arrivals_at`): its elasticity is that of the curve at the current price.
     """
-    accepted = (believed.current_price != believed.listed_price).to_numpy()
-    nights = believed[accepted]
-    ratio = (nights.current_price / nights.listed_price).to_numpy()
-    elasticity, growth, sd = (nights[name].to_numpy() for name in ("elasticity", "growth", "elasticity_sd"))
+    current, listed = np.asarray(nights["current_price"]), np.asarray(nights["listed_price"])
+    accepted = current != listed
+    if not accepted.any():
+        return believed
+    ratio = current[accepted] / listed[accepted]
+    expected, elasticity, sd, growth = (believed[name][accepted] for name in believed)
     arrivals = arrivals_at(ratio, elasticity, growth, sd)
     steeper = np.maximum(1 + growth * np.log(ratio), 0.1)  # however far it moved, demand still falls with the price
     values = {
-        "expected": demand_at(arrivals, nights.expected.to_numpy(), nights.free_nights.to_numpy(float)),
+        "expected": demand_at(arrivals, expected, np.asarray(nights["free_nights"], float)[accepted]),
         "elasticity": elasticity * steeper,
         "elasticity_sd": sd * steeper,
         "growth": growth / steeper,
     }
-    moved = believed.copy()
     for name, value in values.items():
-        moved.loc[accepted, name] = value
-    return moved
+        believed[name][accepted] = value
+    return believed
 
 
 def _last_years(panel: pd.DataFrame, years: int) -> pd.DataFrame:

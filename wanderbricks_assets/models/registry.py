@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import dagster as dg
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.pyfunc import PyFuncModel
+
+    from wanderbricks_assets.settings import Settings
 
 CUTOFF, REFUSAL, DAGSTER_RUN, RELEASE, PROMOTED = "cutoff", "refusal", "dagster_run_id", "release", "promoted"
 CHALLENGER = "Challenger"
@@ -67,6 +69,14 @@ class Registered:
     promoted: bool
 
 
+class Input(NamedTuple):
+    """A column that a version asks for: its name, its MLflow type, and whether it must be there."""
+
+    name: str
+    kind: str
+    required: bool
+
+
 @dataclass(frozen=True)
 class Champion:
     """A version that may serve, the moment up to which it has seen the world, and the version as MLflow describes it,
@@ -76,6 +86,12 @@ class Champion:
     cutoff: datetime
     model: Model
     pyfunc: PyFuncModel
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The columns of the signature."""
+        columns = self.pyfunc.metadata.signature.inputs
+        return tuple(Input(column.name, column.type.name, column.required) for column in columns)
 
 
 class RegistryAway(Exception):
@@ -93,6 +109,15 @@ class ModelRegistry(dg.ConfigurableResource):
     artifact_folder: str
     model_schema: str | None = None
     ui_url: str = "http://127.0.0.1:5000"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The registry of a home."""
+        return cls(
+            tracking_uri=settings.tracking_uri,
+            artifact_folder=str(settings.home / "mlflow-artifacts"),
+            model_schema=settings.databricks_schema if settings.tracking_uri.startswith("databricks") else None,
+        )
 
     def require(self) -> None:
         """Raise RegistryAway when MLflow does not answer: in a minute at most, by the limits that `home.py` sets."""

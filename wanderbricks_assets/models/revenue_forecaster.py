@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from wanderbricks_assets.lazy import np, pd
 from wanderbricks_assets.models.calendar import FIRST_MONDAY
-from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
+from wanderbricks_assets.models.frames import stacked
+from wanderbricks_assets.models.model import CannotLearn, Columns, Evaluation, Model, Tables
 from wanderbricks_assets.models.revenue_evaluation import (
     BANDS,
     COVERAGE,
@@ -92,14 +93,17 @@ class RevenueForecaster(Model):
         return feature_rows(books, [books.days]).drop(columns="revenue")
 
     def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(self.predict_columns(inputs))
+
+    def predict_columns(self, inputs: Columns) -> dict[str, np.ndarray]:
         given_open = self._expected(self.booster, inputs)
-        is_open = inputs["open_probability"].to_numpy("float64")
+        is_open = np.asarray(inputs["open_probability"], "float64")
         yhat = is_open * given_open
         spread = self.spread[band(inputs["horizon_days"])] / np.sqrt(given_open)
         lower, upper = (given_open * np.exp(spread * quantile) for quantile in _interval(is_open))
         interval = {"yhat": yhat, "yhat_lower": np.minimum(lower, yhat), "yhat_upper": np.maximum(upper, yhat)}
-        days = {"ds": inputs["ds"].to_numpy(), "horizon_days": inputs["horizon_days"].to_numpy("int64")}
-        return pd.DataFrame(days | interval | self._parts(inputs, yhat))
+        days = {"ds": np.asarray(inputs["ds"]), "horizon_days": np.asarray(inputs["horizon_days"]).astype("int64")}
+        return days | interval | self._parts(inputs, yhat)
 
     def explain(self, inputs: pd.DataFrame) -> pd.DataFrame:
         """ds, and the parts that `yhat` is the sum of: trend, season, holiday, on_the_books, pick_up.
@@ -113,9 +117,9 @@ class RevenueForecaster(Model):
         parts = self._parts(inputs, yhat)
         return pd.DataFrame({"ds": inputs["ds"].to_numpy()} | parts)
 
-    def _parts(self, inputs: pd.DataFrame, yhat: np.ndarray) -> dict[str, np.ndarray]:
-        usual = np.nan_to_num(inputs[PROPHET].to_numpy() * inputs["to_come"].to_numpy()[:, None])
-        booked = inputs["on_the_books"].to_numpy()
+    def _parts(self, inputs: Columns, yhat: np.ndarray) -> dict[str, np.ndarray]:
+        usual = np.nan_to_num(stacked(inputs, PROPHET) * np.asarray(inputs["to_come"])[:, None])
+        booked = np.asarray(inputs["on_the_books"])
         rest = {"on_the_books": booked, "pick_up": yhat - booked - usual.sum(axis=1)}
         return dict(zip(PROPHET, usual.T, strict=True)) | rest
 
@@ -181,15 +185,10 @@ class RevenueForecaster(Model):
         data = xgboost.DMatrix(rows[features], label, nthread=1)
         return xgboost.train({**BOOSTER, "seed": self.seed}, data, ROUNDS)
 
-    def _expected(self, booster, rows: pd.DataFrame) -> np.ndarray:
+    def _expected(self, booster, rows: Columns) -> np.ndarray:
         """[rows] the revenue of days that have any."""
-        import xgboost
-
-        # Of a frame XGBoost looks at every column, which for one row takes longer than the prediction.
-        names = booster.feature_names
-        data = xgboost.DMatrix(rows[names].to_numpy("float64"), feature_names=names, nthread=1)
-        correction = booster.predict(data).astype(float)
-        return rows["pickup_forecast"].to_numpy() * np.exp(correction)
+        correction = booster.inplace_predict(stacked(rows, booster.feature_names), validate_features=False)
+        return np.asarray(rows["pickup_forecast"]) * np.exp(correction.astype(float))
 
     def _conformal_spread(self, training: pd.DataFrame, boosters: dict[pd.Timestamp, object]) -> np.ndarray:
         """[bands] the quantile of |log(revenue / forecast)| x sqrt(forecast) that covers 80% of past days, each

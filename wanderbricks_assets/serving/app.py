@@ -20,16 +20,16 @@ from wanderbricks_assets.activation.online_view import OnlineView
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.tables import lake_of
 from wanderbricks_assets.serving.deciding import decision_routes
-from wanderbricks_assets.serving.documented import with_examples
+from wanderbricks_assets.serving.documented import documented
 from wanderbricks_assets.serving.endpoint import ENDPOINT, endpoint_routes
 from wanderbricks_assets.serving.errors import ApiError, ErrorBody
 from wanderbricks_assets.serving.guard import Guard, Limits, Measures
 from wanderbricks_assets.serving.predicting import Predicting
 from wanderbricks_assets.serving.product import examples, product_routes
-from wanderbricks_assets.serving.served_models import ServedModels
+from wanderbricks_assets.serving.served_models import ServedModels, broken_sentence
 from wanderbricks_assets.settings import settings
 
-_REFUSALS = {code: {"model": ErrorBody} for code in (400, 401, 404, 409, 413, 429, 503, 504)}
+_REFUSALS = {code: {"model": ErrorBody} for code in (400, 401, 404, 409, 413, 422, 429, 503, 504)}
 
 
 def create_app(
@@ -60,7 +60,7 @@ def create_app(
     if lake is not None:
         app.include_router(decision_routes(lake, predicting))
     describe = app.openapi
-    app.openapi = lambda: with_examples(describe(), examples(view), models)
+    app.openapi = lambda: documented(describe(), examples(view), models, is_token_needed=token is not None)
 
     @app.exception_handler(ApiError)
     async def refuse(_: Request, refusal: ApiError) -> JSONResponse:
@@ -84,9 +84,10 @@ def create_app(
         return _refused(error.status_code, code, f"{error.detail}: {request.url.path}", error.headers)
 
     @app.get("/health", tags=["operation"])
-    async def health() -> dict[str, str]:
-        """The server is alive."""
-        return {"status": "ok"}
+    async def health() -> dict[str, object]:
+        """The server is alive; `broken` says which promoted versions it cannot use."""
+        broken = {name: broken_sentence(each) for name, each in models.broken().items()}
+        return {"status": "degraded" if broken else "ok", "broken": broken}
 
     @app.get("/ready", tags=["operation"])
     async def ready() -> JSONResponse:
@@ -125,6 +126,8 @@ def run(host: str, port: int, workers: int) -> None:
         workers=workers,
         log_level="info",
         access_log=False,
+        # Longer than clients keep an idle connection: one that is closed when it is used again is a dropped request.
+        timeout_keep_alive=75,
     )
 
 
@@ -139,8 +142,7 @@ def is_loopback(host: str) -> bool:
 def _registry():
     from wanderbricks_assets.models.registry import ModelRegistry
 
-    place = settings()
-    return ModelRegistry(tracking_uri=place.tracking_uri, artifact_folder=str(place.home / "mlflow-artifacts"))
+    return ModelRegistry.of(settings())
 
 
 def _refused(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -158,6 +160,12 @@ class _Versions(Collector):
         for name, version in self._models.versions().items():
             versions.add_metric((name, version), 1)
         yield versions
+        broken = GaugeMetricFamily(
+            "wanderbricks_broken_version", "1 for what should serve and cannot", labels=("model", "version")
+        )
+        for name, each in self._models.broken().items():
+            broken.add_metric((name, each.version), 1)
+        yield broken
         yield CounterMetricFamily(
             "wanderbricks_registry_failures", "Times the registry could not be read", value=self._models.failures
         )

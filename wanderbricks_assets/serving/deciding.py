@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field
 
 from wanderbricks_assets.activation.decisions import CannotDecide, Decision, NoSuchRecommendation, record_decisions
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.serving.errors import conflict, unknown
 from wanderbricks_assets.serving.predicting import Predicting
+from wanderbricks_assets.serving.product import only_known_parameters
 
 
 class Decided(BaseModel):
@@ -40,7 +41,7 @@ class Recorded(BaseModel):
 
 def decision_routes(lake: Lake, predicting: Predicting) -> APIRouter:
     """`POST /v1/prices/{property_id}/{target_date}/decisions`."""
-    router = APIRouter(prefix="/v1", tags=["product"])
+    router = APIRouter(prefix="/v1", tags=["product"], dependencies=[Depends(only_known_parameters)])
 
     @router.post("/prices/{property_id}/{target_date}/decisions", status_code=201)
     async def decide(property_id: Annotated[int, Path(ge=0, lt=2**63)], target_date: date, said: Decided) -> Recorded:

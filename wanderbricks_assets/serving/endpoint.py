@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from wanderbricks_assets.serving.errors import bad_request, unknown
-from wanderbricks_assets.serving.frames import as_json, read_frame
+from wanderbricks_assets.serving.frames import as_json, read_columns
 from wanderbricks_assets.serving.predicting import Predicting
 from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.targets import DEFAULT, ENDPOINT, Target
@@ -115,9 +115,9 @@ async def _answer(models: ServedModels, predicting: Predicting, most_rows: int, 
 
 
 def _predict(champion: Champion, body: bytes, most_rows: int) -> bytes:
-    frame = read_frame(body, champion.pyfunc.metadata.signature.inputs, most_rows)
+    columns = read_columns(body, champion.inputs, most_rows)
     try:
-        return as_json(champion.model.predict(frame))
+        return as_json(champion.model.predict_columns(columns))
     except Exception as error:
         # MLflow's scoring server blames the rows, too: types are right, but values may be what no model can use.
         logger.exception("%s could not predict", champion.model.name)

@@ -44,6 +44,10 @@ def too_many(message: str) -> ApiError:
     return ApiError(429, "RESOURCE_EXHAUSTED", message)
 
 
+def misspelt(message: str) -> ApiError:
+    return ApiError(422, "INVALID_PARAMETER_VALUE", message)
+
+
 def unavailable(message: str) -> ApiError:
     return ApiError(503, "TEMPORARILY_UNAVAILABLE", message)
 

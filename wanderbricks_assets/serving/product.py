@@ -9,11 +9,11 @@ import math
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field, NaiveDatetime
 
 from wanderbricks_assets.activation.online_view import OnlineView, Snapshot
-from wanderbricks_assets.serving.errors import ApiError, bad_request, unavailable, unknown
+from wanderbricks_assets.serving.errors import ApiError, bad_request, misspelt, unavailable, unknown
 from wanderbricks_assets.serving.predicting import Predicting
 from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.targets import TARGETS
@@ -97,8 +97,16 @@ class CustomerValue(Signed):
     recommended_actions: list[str]
 
 
+async def only_known_parameters(request: Request) -> None:
+    """Raises ApiError (422): a misspelt parameter would be left out, and another question answered."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    unknown = sorted(set(request.query_params) - set(known))
+    if unknown:
+        raise misspelt(f"There is no parameter {', '.join(unknown)}; this path knows {', '.join(known) or 'none'}.")
+
+
 def product_routes(models: ServedModels, view: OnlineView, predicting: Predicting) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["product"])
+    router = APIRouter(prefix="/v1", tags=["product"], dependencies=[Depends(only_known_parameters)])
 
     async def newest(name: str, request: Request) -> tuple[Snapshot, dict[str, object], dict[str, object]]:
         """The view, what it says about a model's predictions, and the signature of an answer. Raises ApiError (404)

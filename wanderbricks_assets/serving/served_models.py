@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -12,13 +14,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wanderbricks_assets.serving.errors import unavailable, unknown
+from wanderbricks_assets.serving.frames import as_json
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
-    from wanderbricks_assets.lazy import pd
     from wanderbricks_assets.models.registry import Champion, ModelRegistry
 
 logger = logging.getLogger(__name__)
+
+LONGEST = 300.0  # seconds between two tries of a version that cannot be used
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,30 @@ class Unserved:
     candidate: str | None
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A version that may serve and cannot: what it raised when it was loaded and used, how often, and when (of the
+    monotonic clock) it is tried again."""
+
+    version: str
+    reason: str
+    tries: int
+    again: float
+
+
 class ServedModels:
     """The five models by name. A thread looks at the registry every few seconds and loads what was promoted beside what
     serves; then one assignment puts it in its place, so a request sees the old version or the new one.
 
-    While the registry cannot be read, the versions that are loaded go on serving.
+    While the registry cannot be read, the versions that are loaded go on serving. A version that cannot be used is left
+    alone until another one is promoted, but for tries that are ever further apart, at most LONGEST seconds.
     """
 
     def __init__(self, registry: Callable[[], ModelRegistry], every: float = 5.0):
         """registry: makes the registry, in the thread, as what it imports takes seconds; every: seconds."""
         self._make, self._every = registry, every
         self._models: dict[str, Champion | Unserved] = {}
+        self._broken: dict[str, Broken] = {}
         self._loaded: Future[None] = Future()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="served-models", daemon=True)
@@ -74,10 +91,16 @@ class ServedModels:
         where the registry could not be read yet."""
         model = self._models.get(target.model)
         if model is None:
-            raise unavailable(f"{target.registered_name} could not be loaded yet; see the log of the server.")
+            broken = self._broken.get(target.model)
+            what = broken_sentence(broken) if broken else "It could not be loaded yet; see the log of the server."
+            raise unavailable(f"{target.registered_name}: {what}")
         if isinstance(model, Unserved):
             raise unknown(f"No version of {target.registered_name} may serve: {model.reason}")
         return model
+
+    def broken(self) -> dict[str, Broken]:
+        """The versions that should serve and cannot, by registered name."""
+        return {TARGETS[name].registered_name: broken for name, broken in self._broken.items()}
 
     def champions(self) -> dict[str, Champion]:
         """What serves, by the name of the model."""
@@ -97,6 +120,9 @@ class ServedModels:
                     self.failures += 1
                     logger.exception("%s could not be read from the registry", target.registered_name)
             if not self._loaded.done():
+                # What was loaded stays: a collection that looks through it all would stop every request meanwhile.
+                gc.collect()
+                gc.freeze()
                 self._loaded.set_result(None)
             self._stop.wait(self._every)
 
@@ -109,11 +135,32 @@ class ServedModels:
         if version is None:
             self._models[target.model] = _unserved(self._registry, target, before)
         elif before is None or isinstance(before, Unserved) or before.version != version:
+            self._load(target, version)
+        if version is None or getattr(self._models.get(target.model), "version", None) == version:
+            self._broken.pop(target.model, None)
+
+    def _load(self, target: Target, version: str) -> None:
+        broken = self._broken.get(target.model)
+        known = broken is not None and broken.version == version
+        if known and time.monotonic() < broken.again:
+            return
+        try:
             champion = self._registry.champion(target)
-            if champion is not None:
-                _use_once(champion)
-                self._models[target.model] = champion
-                logger.info("Version %s of %s serves", champion.version, target.registered_name)
+            if champion is None:  # taken back since
+                return
+            _use_once(champion)
+        except Exception as error:
+            tries = broken.tries + 1 if known else 1
+            again = time.monotonic() + min(self._every * 2**tries, LONGEST)
+            self._broken[target.model] = Broken(version, f"{type(error).__name__}: {error}", tries, again)
+            logger.exception("Version %s of %s cannot be used", version, target.registered_name)
+        else:
+            self._models[target.model] = champion
+            logger.info("Version %s of %s serves", champion.version, target.registered_name)
+
+
+def broken_sentence(broken: Broken) -> str:
+    return f"Version {broken.version} should serve and cannot: {broken.reason}"
 
 
 def _unserved(registry: ModelRegistry, target: Target, before: Champion | Unserved | None) -> Unserved:
@@ -128,5 +175,5 @@ def _unserved(registry: ModelRegistry, target: Target, before: Champion | Unserv
 
 def _use_once(champion: Champion) -> None:
     """The first prediction is slow, as libraries are loaded for it: it is made before any request waits for one."""
-    example: pd.DataFrame = champion.pyfunc.input_example
-    champion.model.predict(example)
+    example = champion.pyfunc.input_example
+    as_json(champion.model.predict_columns({name: example[name].to_numpy() for name in example}))

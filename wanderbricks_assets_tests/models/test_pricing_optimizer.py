@@ -79,7 +79,7 @@ def night(**values) -> pd.DataFrame:
 
 
 def chosen(rails: GuardRails | None = None, **values) -> pd.Series:
-    return choose_prices(night(**values), rails or GuardRails()).iloc[0]
+    return pd.DataFrame(choose_prices(night(**values), rails or GuardRails())).iloc[0]
 
 
 @pytest.mark.parametrize("elasticity", [-1.6, -0.6])

@@ -17,6 +17,7 @@ from wanderbricks_assets_tests.serving.conftest import (
     REVENUE,
     REVENUE_ROW,
     REVENUE_URL,
+    VALUE,
     VALUE_URL,
     Constant,
     register,
@@ -156,3 +157,39 @@ def _wait_until(holds, seconds: float = 20.0) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_columns_give_the_numbers_of_the_mlflow_model_to_the_last_bit(registry, customers):
+    version = registry.champion(VALUE)
+    columns = {name: values.to_numpy() for name, values in customers[1].items()}
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(version.model.predict_columns(columns)), version.pyfunc.predict(customers[1]), check_exact=True
+    )
+
+
+def test_a_version_that_cannot_predict_is_remembered_until_another_one_is_promoted(registry, monkeypatch):
+    predict = Constant.predict
+    monkeypatch.setattr(Constant, "predict", lambda self, inputs: 1 / 0 if self.revenue < 0 else predict(self, inputs))
+    first = registry.serving_version(REVENUE)
+    with serving(registry) as (address, models), httpx.Client(base_url=address) as client:
+        _wait_until(lambda: models.is_ready)
+        with monkeypatch.context() as patch:
+            patch.setattr(Constant, "predict", predict)
+            broken = register(registry, Constant(revenue=-1.0), Constant.inputs({}, CUTOFF))
+        _wait_until(models.broken)
+        health, metrics = client.get("/health").json(), client.get("/metrics").text
+        assert health["status"] == "degraded"
+        assert (
+            f"Version {broken} should serve and cannot: ZeroDivisionError" in health["broken"][REVENUE.registered_name]
+        )
+        assert f'wanderbricks_broken_version{{model="{REVENUE.registered_name}",version="{broken}"}} 1.0' in metrics
+        assert (
+            client.post(REVENUE_URL, json={"dataframe_records": [REVENUE_ROW]}).json()["predictions"][0]["yhat"]
+            == 150.0
+        )
+        tries = models.broken()[REVENUE.registered_name].tries
+        time.sleep(1.0)  # ten looks at the registry
+        assert models.broken()[REVENUE.registered_name].tries - tries <= 3
+        registry.promote(REVENUE, first)
+        _wait_until(lambda: not models.broken())
+        assert client.get("/health").json() == {"status": "ok", "broken": {}}
