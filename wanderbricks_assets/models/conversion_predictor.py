@@ -67,6 +67,7 @@ class ConversionPredictor(Model):
     name: ClassVar[str] = "conversion_predictor"
     reads: ClassVar[tuple[str, ...]] = READS
     flavours: ClassVar[tuple[str, ...]] = ("xgboost",)
+    is_row_wise = True
     limits: ClassVar[tuple[str, ...]] = (
         "Visitors who are not signed in are not scored.",
         "Factors say what moves the model's probability, not what would change a visitor's mind.",

@@ -56,6 +56,7 @@ class DemandPredictor(Model):
         "engagement_features",
     )
     flavours = ("lightgbm", "xgboost")
+    is_row_wise = True
 
     def __init__(self, seed: int = 0, library: str | None = None):
         """library: the one to use; without it both are tried on the latest days of the training set."""

@@ -14,7 +14,6 @@ from wanderbricks_assets.monitoring.data_checks import LOOK_BACK, broken_rules, 
 from wanderbricks_assets.monitoring.evaluations import HAS_A_RESULT, Check, Finding, Places, Suite
 from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE
 from wanderbricks_assets.partitions import DAILY, HOURLY, window_of
-from wanderbricks_assets.resources.lake import MONTH
 from wanderbricks_assets.resources.source import SourceError
 
 KEEPS_ITS_CONTRACT, ARRIVES_AS_USUAL = "keeps_its_contract", "arrives_as_usual"
@@ -70,8 +69,6 @@ def _of_lake(contract: Contract, places: Places, keys: Sequence[str | None]) -> 
     broken = broken_rules(contract, lake.read(contract.name, window), known, unit, window)
     stored = {name: _plain(type_) for name, type_ in lake.columns(contract.name).items()}
     wanted = {name: _plain(str(type_)) for name, type_ in contract.schema.items()}
-    if partitions:
-        wanted[MONTH] = "string"
     columns = different_columns(stored, wanted) if stored else []
     findings = [_contract_finding(key, *broken.get(key, (0, {})), columns if key == keys[-1] else []) for key in keys]
     if partitions:

@@ -9,12 +9,14 @@ from wanderbricks_assets.contracts import predictions as contracts
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.dagster_face import described
 from wanderbricks_assets.lazy import Table, ibis
+from wanderbricks_assets.models import drift
 from wanderbricks_assets.models.all import MODELS
-from wanderbricks_assets.models.drift import drifts
 from wanderbricks_assets.models.lifecycle import OWNERS, champion_key, inputs_of
 from wanderbricks_assets.models.model import Model
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, run_window
+from wanderbricks_assets.predictions.batches import predicted_in_batches
+from wanderbricks_assets.resources.engine import engine
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.tables import tables_until
@@ -54,21 +56,27 @@ def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinit
             )
             return
         inputs = model.inputs(tables_until(model.reads, lake, source, moment), moment)
-        said = champion.model.predict(inputs)
+        on_spark = model.is_row_wise and engine().name == "pyspark"
+        said = champion.model.predict(drift.sample(inputs) if on_spark else inputs)
         reference = registry.reference(registry.run_of(target, champion.version))
         moved = {
-            kind: {name: [drift.psi, drift.bound] for name, drift in drifts(reference[kind], now).items()}
+            kind: {name: [found.psi, found.bound] for name, found in drift.drifts(reference[kind], now).items()}
             for kind, now in (("inputs", inputs), ("predictions", said))
             if kind in reference
         }
-        rows = said.assign(
-            prediction_date=(moment - timedelta(days=1)).date(),
-            model_name=target.registered_name,
-            model_version=champion.version,
-            made_at=moment,
+        if on_spark and len(inputs):
+            rows = predicted_in_batches(champion.model, inputs, contract)
+        else:
+            said_of = {name: contract.schema[name] for name in said.columns}
+            rows = ibis.memtable(said, schema=ibis.schema(said_of)) if said.empty else ibis.memtable(said)
+        rows = rows.mutate(
+            prediction_date=ibis.date((moment - timedelta(days=1)).date()),
+            model_name=ibis.literal(target.registered_name),
+            model_version=ibis.literal(champion.version),
+            made_at=ibis.timestamp(moment),
         )
         yield dg.Output(
-            ibis.memtable(rows, schema=contract.schema) if rows.empty else ibis.memtable(rows),
+            rows,
             metadata={
                 "model_version": champion.version,
                 "trained_until": str(champion.cutoff),

@@ -125,12 +125,16 @@ class Lake(dg.ConfigurableResource):
         return table.version() if table else None
 
     def columns(self, name: str) -> dict[str, str]:
-        """The columns of a table as they are stored, with their Ibis types; empty when it was never written."""
+        """The columns of a table as they are stored, with their Ibis types; empty when it was never written.
+
+        Without the one that the table is cut by where it is stored.
+        """
         table = self._open(name)
         if table is None:
             return {}
         stored = ibis.Schema.from_pyarrow(pa.schema(table.schema().to_arrow()))
-        return {column: str(type_) for column, type_ in stored.items()}
+        partitions = table.metadata().partition_columns
+        return {column: str(type_) for column, type_ in stored.items() if column not in partitions}
 
     @contextmanager
     def _saying_what_could_not_be_written(self, name: str) -> Iterator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ import ibis.expr.operations as ops
 import pyarrow as pa
 import sqlglot.expressions as sge
 from ibis.backends.pyspark import Backend
-from ibis.backends.pyspark.datatypes import PySparkType
+from ibis.backends.pyspark.datatypes import PySparkSchema, PySparkType
 from ibis.backends.sql.compilers.base import SQLGlotCompiler
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 from ibis.expr.schema import Schema
@@ -69,7 +69,8 @@ def _local(folder: Path) -> dict[str, str]:
         "spark.master": os.environ.get("MASTER", "local[*]"),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()} "
+        f"-Dderby.stream.error.file={folder / 'derby.log'}",
         "spark.sql.warehouse.dir": str(folder / "tables"),
         # Spark's own catalog forgets its tables when the session ends; Hive's, in Derby, stays.
         "spark.sql.catalogImplementation": "hive",
@@ -99,7 +100,7 @@ class Compiler(PySparkCompiler):
         elif to.is_decimal() and op.arg.dtype.is_floating():
             # From the binary value, as in visit_Round.
             unit = sge.convert(10.0**to.scale)
-            arg = self.f.anon.rint(arg * unit) / unit
+            arg = self.f.round(arg * unit, 0) / unit
         return super().visit_Cast(op, arg=arg, to=to)
 
     def visit_Round(self, op, *, arg, digits):
@@ -162,13 +163,25 @@ class SparkEngine(Backend):
         self._run_pre_execute_hooks(expr)
         return self._session.sql(self.compile(expr))
 
+    def in_batches(
+        self,
+        rows: pa.Table,
+        function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        schema: ibis.Schema,
+    ) -> ibis.Table:
+        """What a function makes of batches of the rows, on the executors; `schema` is what it gives."""
+        name = gen_name("batches")
+        given = self._session.createDataFrame(_timed(rows, None))
+        given.mapInArrow(function, PySparkSchema.from_ibis(schema)).createOrReplaceTempView(name)
+        return self.table(name)
+
     def files_of(self, table: ops.DatabaseTable) -> list[str]:
         """The files of a table, as paths."""
         where = ".".join(part for part in (table.namespace.catalog, table.namespace.database, table.name) if part)
         return [unquote(urlparse(file).path) for file in self._session.table(where).inputFiles()]
 
     def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:
-        self._session.createDataFrame(_in_utc(op.data.to_pyarrow(op.schema))).createOrReplaceTempView(op.name)
+        self._session.createDataFrame(_timed(op.data.to_pyarrow(op.schema), "UTC")).createOrReplaceTempView(op.name)
 
     def to_pyarrow(self, expr: ibis.Expr, /, *, params=None, limit=None, **options: object) -> pa.Table:
         self._run_pre_execute_hooks(expr)
@@ -190,10 +203,10 @@ def _as_printed(type_: dt.DataType) -> dt.DataType:
     return dt.string if type_.is_timestamp() else type_
 
 
-def _in_utc(rows: pa.Table) -> pa.Table:
-    """Times that carry their zone, as Ibis reads them on Spark; ours are UTC."""
+def _timed(rows: pa.Table, zone: str | None) -> pa.Table:
+    """Times in microseconds. With a zone, as Ibis reads them on Spark, they are of that zone; ours are UTC."""
     fields = [
-        field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
+        field.with_type(pa.timestamp("us", zone)) if pa.types.is_timestamp(field.type) else field
         for field in rows.schema
     ]
     return rows.cast(pa.schema(fields))
