@@ -274,6 +274,11 @@ def up(
         with _sentences():
             settings = _settings(home, source=source)
             _check_that_it_runs_here(settings)
+            if settings.engine == "spark" and "SPARK_REMOTE" not in os.environ:
+                raise ValueError(
+                    "a local Spark lets in one process, and `up` starts several: name a Spark Connect server by "
+                    "SPARK_REMOTE (docs/scale.md), or use `wanderbricks run`"
+                )
             with writing_to(settings.home):
                 lock = held.enter_context(only_process(settings, "up"))
             ports = Ports(port, mlflow_port, dashboard_port, serve_port)

@@ -112,9 +112,10 @@ def _errors() -> tuple[type[Exception], ...]:
 
     if "pyspark" not in sys.modules:
         return (duckdb.Error,)
+    from py4j.protocol import Py4JError  # as it comes from toArrow()
     from pyspark.errors import PySparkException
 
-    return duckdb.Error, PySparkException
+    return duckdb.Error, PySparkException, Py4JError
 
 
 def _files_of(rows: Table) -> list[str]:

@@ -55,6 +55,7 @@ def spark_session(folder: Path) -> SparkSession:
     builder = SparkSession.builder
     if not on_databricks and "SPARK_REMOTE" not in os.environ:
         os.environ.setdefault("SPARK_DRIVER_MEMORY", "2g")
+        folder.mkdir(parents=True, exist_ok=True)
         for name, value in _local(folder).items():
             builder = builder.config(name, value)
     session = builder.getOrCreate()

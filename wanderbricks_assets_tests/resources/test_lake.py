@@ -12,6 +12,7 @@ import ibis
 import pytest
 from deltalake import DeltaTable
 
+from wanderbricks_assets.contracts.activation import PRICE_DECISIONS
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES
 from wanderbricks_assets.contracts.gold import DIM_HOST
 from wanderbricks_assets.contracts.tables import LAKE
@@ -156,6 +157,26 @@ def test_a_table_without_time_is_replaced_whole(lake: Lake):
     lake.replace("dim_host", table_of(DIM_HOST, {"host_id": 1, "name": "Ana"}, {"host_id": 2, "name": "Rui"}))
     lake.replace("dim_host", table_of(DIM_HOST, {"host_id": 3, "name": "Eva"}))
     assert lake.read("dim_host").select("host_id", "name").to_pyarrow().to_pylist() == [{"host_id": 3, "name": "Eva"}]
+
+
+def test_a_table_is_revised_from_its_own_rows(lake: Lake):
+    for key in (1, 2):
+        rows = table_of(DIM_HOST, {"host_id": key, "property_count": 0})
+        assert lake.revise("dim_host", rows.union) == key
+    assert sorted(lake.read("dim_host").host_id.to_pyarrow().to_pylist()) == [1, 2]
+
+
+def test_a_record_is_added_to(lake: Lake):
+    for number in (1, 2):
+        decision = {"decision_id": str(number), "decided_at": at("2024-01-02 10:00"), "decision": "accept"}
+        assert lake.append("price_decisions", table_of(PRICE_DECISIONS, decision)) == 1
+    assert sorted(lake.read("price_decisions").decision_id.to_pyarrow().to_pylist()) == ["1", "2"]
+
+
+def test_the_columns_of_a_table_are_told_as_they_are_stored(lake: Lake):
+    lake.replace("property_features", property_features(*photos("2024-01-01", 1)), days("2024-01-01"))
+    stored = {name: type_.replace("(6)", "") for name, type_ in lake.columns("property_features").items()}
+    assert stored == {name: str(type_) for name, type_ in PROPERTY_FEATURES.schema.items()}
 
 
 def test_a_table_is_written_by_window_or_whole_but_not_the_other_way(lake: Lake):

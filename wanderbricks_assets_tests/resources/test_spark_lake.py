@@ -11,6 +11,7 @@ import pytest
 
 from wanderbricks_assets.contracts.features import PROPERTY_FEATURES
 from wanderbricks_assets.contracts.gold import DIM_HOST
+from wanderbricks_assets.resources.engine import UnreadableFiles
 from wanderbricks_assets.resources.engine import engine as current_engine
 from wanderbricks_assets.resources.lake import CannotWrite
 from wanderbricks_assets.resources.spark_lake import PARTITION, SparkLake
@@ -69,6 +70,16 @@ def test_what_cannot_be_written_is_named_with_its_table(lake: SparkLake):
     current_engine().session.sql(f"CREATE VIEW {lake.database}.dim_host AS SELECT 1 AS host_id")
     with pytest.raises(CannotWrite, match=rf"{lake.database}.dim_host could not be written"):
         lake.replace("dim_host", table_of(DIM_HOST, {"host_id": 1, "property_count": 2}))
+
+
+def test_a_file_that_is_damaged_is_named_and_nothing_is_written(lake: SparkLake):
+    lake.replace("property_features", january(1, 2), JANUARY)
+    rows = lake.read("property_features")
+    [file] = current_engine().files_of(rows.op().find_topmost(ibis.expr.operations.DatabaseTable)[0])
+    Path(file).write_bytes(b"not Parquet")
+    with pytest.raises(UnreadableFiles, match=f"^{file} cannot be read: the contents are damaged"):
+        lake.replace("property_features", rows, JANUARY)
+    assert lake.version("property_features") == 1
 
 
 def test_tables_outlive_the_session_that_wrote_them(tmp_path: Path):
