@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 @cache
 def duckdb_engine() -> DuckDB:
     """This process's one DuckDB."""
+    # DuckDB's optimizer merges nested queries; that Ibis does so before takes half of the time in which it writes SQL.
+    ibis.options.sql.fuse_selects = False
     engine = ibis.duckdb.connect()
     engine.raw_sql("SET TimeZone = 'UTC'")
     engine.raw_sql("SET enable_progress_bar = false")
