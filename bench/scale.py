@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -77,10 +78,11 @@ def cpu_seconds() -> float:
     """Of this process and those it started."""
     mine, ticks = {os.getpid()}, 0
     for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda file: int(file.parent.name)):
-        pid, rest = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
-        if pid in mine or int(rest[1]) in mine:
-            mine.add(pid)
-            ticks += int(rest[11]) + int(rest[12])
+        with suppress(FileNotFoundError, ProcessLookupError):  # another's process that has just ended
+            pid, rest = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
+            if pid in mine or int(rest[1]) in mine:
+                mine.add(pid)
+                ticks += int(rest[11]) + int(rest[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

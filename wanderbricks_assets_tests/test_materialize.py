@@ -12,8 +12,10 @@ from wanderbricks_assets.features import assets as features
 from wanderbricks_assets.gold import assets as gold
 from wanderbricks_assets.resources.lake import Lake, LakeIOManager
 from wanderbricks_assets.resources.source import FilesSource, SourceIOManager
+from wanderbricks_assets.resources.spark_lake import SparkLake
 from wanderbricks_assets.source.assets import SOURCE_ASSETS
 from wanderbricks_assets.window import Window
+from wanderbricks_assets_tests import engines
 from wanderbricks_assets_tests.marketplace import assert_same, at, day, deliver, random_marketplace
 from wanderbricks_assets_tests.whole_pipeline import DAILY, compute, compute_dimensions, rows_of
 
@@ -54,24 +56,35 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> FilesSource:
     return FilesSource(folder=str(folder))
 
 
-def installed(folder: Path, source: FilesSource) -> Iterator[Installation]:
+def installed(lake: Lake, source: FilesSource) -> Iterator[Installation]:
     with dg.DagsterInstance.ephemeral() as instance:
-        installation = Installation(Lake(folder=str(folder)), source, instance)
+        installation = Installation(lake, source, instance)
         installation.materialize(*WITHOUT_DAYS)
         yield installation
 
 
 @pytest.fixture(scope="module")
 def in_one_run(tmp_path_factory: pytest.TempPathFactory, source: FilesSource) -> Iterator[Installation]:
-    for installation in installed(tmp_path_factory.mktemp("in_one_run"), source):
+    for installation in installed(Lake(folder=str(tmp_path_factory.mktemp("in_one_run"))), source):
         installation.materialize(*DAILY_ASSETS, range_=(DAYS[0], DAYS[-1]))
         installation.materialize("engagement_features", range_=(HOURS[0], HOURS[-1]))
         yield installation
 
 
+@pytest.fixture
+def on_spark(in_one_run: Installation) -> Iterator[Installation]:
+    """The same run, computed by Spark into its catalog."""
+    engines.use("spark")
+    for installation in installed(SparkLake(database="in_one_run"), in_one_run.source):
+        installation.materialize(*DAILY_ASSETS, range_=(DAYS[0], DAYS[-1]))
+        installation.materialize("engagement_features", range_=(HOURS[0], HOURS[-1]))
+        yield installation
+    engines.use("duckdb")
+
+
 @pytest.fixture(scope="module")
 def in_many_runs(tmp_path_factory: pytest.TempPathFactory, source: FilesSource) -> Iterator[Installation]:
-    for installation in installed(tmp_path_factory.mktemp("in_many_runs"), source):
+    for installation in installed(Lake(folder=str(tmp_path_factory.mktemp("in_many_runs"))), source):
         for of in DAYS:
             installation.materialize(*DAILY_ASSETS, partition=of)
         for of in DAYS[:-1]:  # the days after changed bookings made on these
@@ -86,6 +99,13 @@ def test_one_run_of_a_range_gives_what_a_run_per_partition_gives(
     name: str, in_one_run: Installation, in_many_runs: Installation
 ):
     assert_same(rows_of(in_one_run.lake, name), rows_of(in_many_runs.lake, name))
+
+
+def test_a_home_on_spark_holds_what_a_home_on_duckdb_does(in_one_run: Installation, on_spark: Installation):
+    found = {name: rows_of(on_spark.lake, name) for name in (*WITHOUT_DAYS, *DAILY_ASSETS, "engagement_features")}
+    engines.use("duckdb")
+    for name, rows in found.items():
+        assert_same(rows, rows_of(in_one_run.lake, name))
 
 
 def test_the_assets_give_what_their_transforms_give(in_one_run: Installation, tmp_path: Path):

@@ -115,13 +115,16 @@ class Compiler(PySparkCompiler):
     def visit_Divide(self, op, *, left, right):
         # By zero as floats do it, infinite or NaN; Spark fails.
         by_zero = self.cast(left, dt.float64) * self.POS_INF
+        if op.left.dtype.is_decimal():
+            left = self.cast(left, dt.float64)
         quotient = sge.Div(this=sge.paren(left), expression=sge.paren(right))
         if isinstance(op.right, ops.Literal) and op.right.value != 0:
             return quotient
         return self.if_(right.eq(0), by_zero, quotient)
 
     def visit_ExtractEpochSeconds(self, op, *, arg):
-        return self.f.anon.unix_micros(arg) / sge.convert(1e6)  # with their fraction
+        # With their fraction, as a float: Spark reads 1e6 as a decimal.
+        return self.cast(self.f.anon.unix_micros(arg), dt.float64) / sge.convert(1e6)
 
     def visit_ArrayIndex(self, op, *, arg, index):
         # Null beyond the end; Spark fails.
@@ -196,12 +199,14 @@ class SparkEngine(Backend):
 
 
 def _as_printed(type_: dt.DataType) -> dt.DataType:
-    """The type with text for each time in it."""
+    """The type with text for each time in it, and the digits that a short float has as a long one."""
     if type_.is_struct():
         return dt.Struct({name: _as_printed(part) for name, part in type_.fields.items()})
     if type_.is_array():
         return dt.Array(_as_printed(type_.value_type))
-    return dt.string if type_.is_timestamp() else type_
+    if type_.is_timestamp():
+        return dt.string
+    return dt.float64 if type_.is_float32() else type_
 
 
 def _timed(rows: pa.Table, zone: str | None) -> pa.Table:

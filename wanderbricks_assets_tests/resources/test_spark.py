@@ -43,6 +43,8 @@ MEANINGS = {
     "division of whole numbers": lambda t: t["count"] / 2,
     "division by zero": lambda t: t["count"] / (t["count"] - t["count"]),
     "division of a float by zero": lambda t: t.amount / t["count"],
+    "division of money": lambda t: t.money / 3,
+    "seconds divided": lambda t: t.at.epoch_seconds() / 3,
     "whole weeks": lambda t: t["count"] // 7,
     "the rest of a division": lambda t: t["count"] % 3,
     "a fixed share": lambda t: fixed_share(t["count"].abs()),
@@ -58,7 +60,11 @@ MEANINGS = {
     "a time in text": lambda t: t.at.cast("string"),
     "the first of a list": lambda t: t.words[0],
     "the last of a list": lambda t: t.words[-1],
-    "a row in text": lambda t: ibis.struct({"n": t["count"], "at": t.at, "words": t.words}).cast("json").cast("string"),
+    "a row in text": lambda t: (
+        ibis.struct({"n": t["count"], "at": t.at, "words": t.words, "short": t.amount.nullif(NAN).cast("float32")})
+        .cast("json")
+        .cast("string")
+    ),
     "a comparison with null": lambda t: t.amount > t["count"],
     "the same or both null": lambda t: t["count"].identical_to(t.amount.cast("float64")),
 }
