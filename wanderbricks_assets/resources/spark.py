@@ -199,14 +199,14 @@ class SparkEngine(Backend):
 
 
 def _as_printed(type_: dt.DataType) -> dt.DataType:
-    """The type with text for each time in it, and the digits that a short float has as a long one."""
+    """The type as DuckDB prints it: times as text, numbers with a point as long floats."""
     if type_.is_struct():
         return dt.Struct({name: _as_printed(part) for name, part in type_.fields.items()})
     if type_.is_array():
         return dt.Array(_as_printed(type_.value_type))
     if type_.is_timestamp():
         return dt.string
-    return dt.float64 if type_.is_float32() else type_
+    return dt.float64 if type_.is_float32() or type_.is_decimal() else type_
 
 
 def _timed(rows: pa.Table, zone: str | None) -> pa.Table:

@@ -31,6 +31,12 @@ ROWS = pa.table(
         }
     ),
 )
+
+
+def as_text(row: dict[str, ibis.Value]) -> ibis.Value:
+    return ibis.struct(row).cast("json").cast("string")
+
+
 MEANINGS = {
     "a float is rounded from its binary value": lambda t: t.amount.round(2),
     "a float is rounded to whole numbers": lambda t: t.amount.fill_null(0).nullif(NAN).fill_null(0).round(),
@@ -60,10 +66,8 @@ MEANINGS = {
     "a time in text": lambda t: t.at.cast("string"),
     "the first of a list": lambda t: t.words[0],
     "the last of a list": lambda t: t.words[-1],
-    "a row in text": lambda t: (
-        ibis.struct({"n": t["count"], "at": t.at, "words": t.words, "short": t.amount.nullif(NAN).cast("float32")})
-        .cast("json")
-        .cast("string")
+    "a row in text": lambda t: as_text(
+        {"n": t["count"], "at": t.at, "words": t.words, "short": t.amount.nullif(NAN).cast("float32"), "money": t.money}
     ),
     "a comparison with null": lambda t: t.amount > t["count"],
     "the same or both null": lambda t: t["count"].identical_to(t.amount.cast("float64")),
