@@ -199,14 +199,15 @@ class SparkEngine(Backend):
 
 
 def _as_printed(type_: dt.DataType) -> dt.DataType:
-    """The type as DuckDB prints it: times as text, numbers with a point as long floats."""
+    """The type as DuckDB prints it: times as text, short decimals and floats as long floats."""
     if type_.is_struct():
         return dt.Struct({name: _as_printed(part) for name, part in type_.fields.items()})
     if type_.is_array():
         return dt.Array(_as_printed(type_.value_type))
     if type_.is_timestamp():
         return dt.string
-    return dt.float64 if type_.is_float32() or type_.is_decimal() else type_
+    is_short = type_.is_float32() or (type_.is_decimal() and type_.precision <= 15)
+    return dt.float64 if is_short else type_
 
 
 def _timed(rows: pa.Table, zone: str | None) -> pa.Table:

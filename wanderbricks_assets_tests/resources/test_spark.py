@@ -67,7 +67,8 @@ MEANINGS = {
     "the first of a list": lambda t: t.words[0],
     "the last of a list": lambda t: t.words[-1],
     "a row in text": lambda t: as_text(
-        {"n": t["count"], "at": t.at, "words": t.words, "short": t.amount.nullif(NAN).cast("float32"), "money": t.money}
+        {"n": t["count"], "at": t.at, "words": t.words, "short": t.amount.nullif(NAN).cast("float32")}
+        | {"money": t.money, "paid": t.money.cast("decimal(15, 4)")}
     ),
     "a comparison with null": lambda t: t.amount > t["count"],
     "the same or both null": lambda t: t["count"].identical_to(t.amount.cast("float64")),
