@@ -7,6 +7,7 @@ import ipaddress
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -29,6 +30,7 @@ from wanderbricks_assets.serving.product import examples, product_routes
 from wanderbricks_assets.serving.served_models import ServedModels, broken_sentence
 from wanderbricks_assets.settings import settings
 
+_DOCS = Path(__file__).parent / "docs.html"
 _REFUSALS = {code: {"model": ErrorBody} for code in (400, 401, 404, 409, 413, 422, 429, 503, 504)}
 
 
@@ -53,7 +55,15 @@ def create_app(
         await asyncio.to_thread(models.stop)
         view.close()
 
-    app = FastAPI(title="Wanderbricks predictions", version="1", lifespan=lifespan, responses=_REFUSALS)
+    # The pages that FastAPI brings fetch their scripts from another machine.
+    app = FastAPI(
+        title="Wanderbricks predictions",
+        version="1",
+        lifespan=lifespan,
+        responses=_REFUSALS,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.add_middleware(Guard, limits=limits, measures=measures, token=token)
     app.include_router(endpoint_routes(models, predicting, limits.rows))
     app.include_router(product_routes(models, view, predicting))
@@ -82,6 +92,10 @@ def create_app(
     async def refuse_path(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "ENDPOINT_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "BAD_REQUEST")
         return _refused(error.status_code, code, f"{error.detail}: {request.url.path}", error.headers)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(_DOCS.read_bytes(), media_type="text/html")
 
     @app.get("/health", tags=["operation"])
     async def health() -> dict[str, object]:

@@ -210,7 +210,7 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
         about = snapshot.about("features")
         if about is None:
             raise unknown(f"{target.registered_name}: {_NEWEST}.")
-        if not about["knows_visitors"]:
+        if not about.get("knows_visitors"):  # also one that an older release wrote
             raise unavailable("The online view is older than the first promotion; materialize the asset online_view.")
         moment = datetime.fromisoformat(about["moment"])
         at = naive_utc(viewed_at) if viewed_at else moment

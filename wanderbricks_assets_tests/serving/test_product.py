@@ -4,6 +4,7 @@ WANDERBRICKS_FUZZ_EXAMPLES sets how many requests are made up for each operation
 """
 
 import os
+import shutil
 import sys
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from playwright.sync_api import expect, sync_playwright
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
@@ -25,6 +27,7 @@ from wanderbricks_assets_tests.serving.conftest import PREFIX, REVENUE, VALUE, C
 
 DAYS = [(CUTOFF + timedelta(days=number)).date().isoformat() for number in range(30)]
 CHECKS = [not_a_server_error, response_schema_conformance, content_type_conformance]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FUZZED = int(os.environ.get("WANDERBRICKS_FUZZ_EXAMPLES", "30"))
 SIGNED = {"model_version": "1", "as_of": "2024-08-05T00:00:00"}
 
@@ -80,6 +83,14 @@ def test_a_damaged_view_is_said_and_not_a_server_error(registry, tmp_path):
         answer = client.get("/v1/revenue")
     assert answer.status_code == 503
     assert "The online view cannot be read (file is not a database)" in answer.json()["message"]
+
+
+def test_a_view_that_an_older_release_wrote_is_said_to_be_too_old(registry, client, tmp_path):
+    write_view(tmp_path / "view.db", {"about": [("features", said({"moment": CUTOFF.isoformat()}))]})
+    with serving(registry, tmp_path / "view.db") as (address, _):
+        answer = httpx.get(f"{address}/v1/conversion/5/9")
+    assert answer.status_code == 503
+    assert "materialize the asset online_view" in answer.json()["message"]
 
 
 def test_demand_of_a_destination_is_that_of_its_properties(client):
@@ -172,6 +183,22 @@ def test_the_documentation_says_how_to_sign_in_and_where_that_is_not_needed(clie
     assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
     assert {} in document["security"]  # this server is on loopback
     assert document["paths"]["/health"]["get"]["security"] == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is on the PATH")
+def test_the_page_of_the_documentation_runs_an_example_and_asks_no_other_machine(client):
+    asked, address = [], str(client.base_url)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}/docs")
+        example = page.locator("details", has=page.get_by_text(f"{PREFIX}{VALUE.registered_name}/invocations"))
+        example.locator("summary").click()
+        example.get_by_role("button").click()
+        expect(example.locator("pre")).to_contain_text("predicted_ltv_12m")
+        browser.close()
+    assert all(url.startswith(address) for url in asked)
 
 
 def test_without_a_view_the_product_api_says_what_to_do(registry, client):
