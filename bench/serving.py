@@ -1,7 +1,9 @@
-"""How fast the service answers: `python -m bench.serving --home HOME` prints the table of docs/serving.md.
+"""How fast the service answers: `python -m bench.serving --home HOME` prints the tables of docs/serving.md.
 
 It copies the registry of a finished home and promotes the newest version of every model in the copy, whether it passed
-its gates or not: what is timed is the serving. The server has a process of its own; the client waits for each answer.
+its gates or not: what is timed is the serving. Each server has a process of its own, held to one core; the client waits
+for each answer on the others. `mlflow models serve` runs beside ours and is asked in turn, so that both meet the same
+machine. Rows are those that the models predict from at their cutoff, drawn from the home's lake and source.
 """
 
 from __future__ import annotations
@@ -9,13 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -27,8 +33,9 @@ from wanderbricks_assets.serving.endpoint import ENDPOINT
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.targets import TARGETS
 
-PORT, RIVAL = 8765, 8766
 ROWS = 1000
+ROUNDS = 10  # in which ours and the rival are asked in turn: the ratio of each tells how sure it is
+_JSON = {"Content-Type": "application/json"}
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _ENVIRONMENT |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
@@ -36,31 +43,31 @@ _ENVIRONMENT |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_ENABLE_
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--home", type=Path, required=True)
-    arguments.add_argument("--requests", type=int, default=500, help="single predictions of each model")
+    arguments.add_argument("--requests", type=int, default=1000, help="single predictions of each model")
     arguments.add_argument("--minutes", type=float, default=0, help="how long to load it, watching its memory")
     arguments.add_argument("--no-rival", action="store_true", help="leave `mlflow models serve` out")
     given = arguments.parse_args()
     os.environ |= _ENVIRONMENT
+    console = Console(width=150)
     with tempfile.TemporaryDirectory() as place:
         home = _promoted(given.home.resolve(), Path(place))
-        serve = ("wanderbricks_assets.cli", "serve", "--home", str(home), "--port", str(PORT))
-        with (
-            _running(serve, PORT, "/ready", home) as process,
-            httpx.Client(base_url=f"http://127.0.0.1:{PORT}") as client,
-        ):
-            bodies = {name: _body(client, name) for name in TARGETS}
-            ours = {name: _timed(client, _path(name), bodies[name], given.requests) for name in TARGETS}
+        rows = _rows(home)
+        _leave_a_core()
+        with _ours(home) as ours:
             table = Table(
-                "request", "median ms", "p99 ms", "rows/s in batches of 1,000", "mlflow median ms", "times faster"
+                "request", "median ms", "p99 ms", "rows/s split", "rows/s records", "mlflow ms", "times faster"
             )
-            for name, (single, batch) in ours.items():
-                rival = None if given.no_rival else _rival(home, name, bodies[name], given.requests // 5)
-                table.add_row(name, *_cells(single), f"{ROWS / np.median(batch):,.0f}", *_compared(single, rival))
-            for path in _examples(client):
-                table.add_row(path, *_cells(_gets(client, path, given.requests)), "", "", "")
-            Console(width=150).print(table)
+            for name, some in rows.items():
+                with nullcontext() if given.no_rival else _rival(home, name) as rival:
+                    table.add_row(name, *_measured(ours, rival, name, some, given.requests))
+            for path in _examples(ours):
+                ours.get(path)
+                seconds = [_seconds(lambda path=path: ours.get(path)) for _ in range(given.requests)]
+                table.add_row(path, *_cells(seconds), "", "", "", "")
+            load = os.getloadavg()[0]
+            console.print(table, f"Load average {load:.1f} on {os.cpu_count()} cores; {ours.memory()}.")
             if given.minutes:
-                _load(client, process.pid, bodies, given.minutes)
+                _load(console, ours, rows, given.minutes)
 
 
 def _promoted(home: Path, place: Path) -> Path:
@@ -71,8 +78,7 @@ def _promoted(home: Path, place: Path) -> Path:
     for name in ("settings.json", "lake", "online"):
         if (home / name).exists():
             (place / name).symlink_to(home / name)
-    uri = Settings(home=place).tracking_uri
-    registry = ModelRegistry(tracking_uri=uri, artifact_folder=str(place / "mlflow-artifacts"))
+    registry = ModelRegistry.of(Settings(home=place))
     for target in TARGETS.values():
         candidate = registry.candidate(target)
         if candidate and candidate.version:
@@ -80,124 +86,191 @@ def _promoted(home: Path, place: Path) -> Path:
     return place
 
 
+def _rows(home: Path) -> dict[str, list[dict]]:
+    """By model, ROWS of what it predicts from at its cutoff, as JSON has them."""
+    from wanderbricks_assets.models.registry import ModelRegistry
+    from wanderbricks_assets.resources.lake import Lake
+    from wanderbricks_assets.resources.source import FilesSource
+    from wanderbricks_assets.resources.tables import tables_until
+    from wanderbricks_assets.serving.frames import as_json
+
+    registry = ModelRegistry.of(Settings(home=home))
+    source = FilesSource(folder=json.loads((home / "settings.json").read_text())["source"])
+    found = {}
+    for name, target in TARGETS.items():
+        champion = registry.champion(target)
+        if champion is None:
+            continue
+        tables = tables_until(champion.model.reads, Lake(folder=str(home / "lake")), source, champion.cutoff)
+        inputs = champion.model.inputs(tables, champion.cutoff)
+        inputs = inputs.sample(ROWS, replace=len(inputs) < ROWS, random_state=0)
+        found[name] = json.loads(as_json(dict(inputs.items())))["predictions"]
+    return found
+
+
+def _leave_a_core() -> None:
+    """Keep this process off the core that the servers are held to, where there is another."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores - {min(cores)} or cores)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server, and the client that waits for its answers."""
+
+    process: subprocess.Popen
+    client: httpx.Client
+
+    def get(self, path: str) -> httpx.Response:
+        return self.client.get(path).raise_for_status()
+
+    def post(self, path: str, body: bytes) -> httpx.Response:
+        answer = self.client.post(path, content=body, headers=_JSON)
+        if answer.is_error:
+            raise RuntimeError(f"{path} answered {answer.status_code}: {answer.text[:500]}")
+        return answer
+
+    def resident(self) -> float:
+        return self._megabytes("VmRSS")
+
+    def memory(self) -> str:
+        return f"{self.resident():.0f} MB resident, {self._megabytes('VmHWM'):.0f} MB at most"
+
+    def _megabytes(self, name: str) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition(f"{name}:")[2].split()[0]) / 1024
+
+
 @contextmanager
-def _running(module: tuple[str, ...], port: int, path: str, home: Path) -> Iterator[subprocess.Popen]:
+def _running(module: tuple[str, ...], path: str, home: Path) -> Iterator[Server]:
+    """A server on a port of its own and one core. It is ended with all the processes that it has started: one that
+    lived on would answer for the next."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment["MLFLOW_TRACKING_URI"] = Settings(home=home).tracking_uri
-    with (home / f"{port}.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", *module], env=environment, stdout=log, stderr=log)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    core = str(min(os.sched_getaffinity(os.getppid())))
+    command = ["taskset", "-c", core, sys.executable, "-m", *module, "--port", str(port)]
+    log = home / f"{port}.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
     try:
-        _wait(lambda: httpx.get(f"http://127.0.0.1:{port}{path}", timeout=2).status_code == 200)
-        yield process
+        limits = httpx.Limits(keepalive_expiry=2)  # while a rival starts ours would close the connection
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, limits=limits) as client:
+            _wait(lambda: client.get(path).status_code == 200, process, log)
+            yield Server(process, client)
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
-def _wait(holds: Callable[[], bool], seconds: float = 120) -> None:
+def _wait(holds: Callable[[], bool], process: subprocess.Popen, log: Path, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and process.poll() is None:
         try:
             if holds():
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.2)
-    raise TimeoutError(f"no answer within {seconds:g} s")
+    raise RuntimeError(f"no answer within {seconds:g} s; it wrote: {log.read_text()[-2000:]}")
+
+
+def _ours(home: Path):
+    return _running(("wanderbricks_assets.cli", "serve", "--home", str(home)), "/ready", home)
+
+
+def _rival(home: Path, name: str):
+    """`mlflow models serve` of the same version."""
+    uri = f"models:/{TARGETS[name].registered_name}@{TARGETS[name].stage}"
+    return _running(("mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"), "/ping", home)
 
 
 def _path(name: str) -> str:
     return f"/serving-endpoints/{ENDPOINT}/served-models/{name}/invocations"
 
 
-def _body(client: httpx.Client, name: str) -> dict:
-    """A row of the model's input example, as the documentation shows it."""
-    document = client.get("/openapi.json").json()
-    operation = document["paths"]["/serving-endpoints/{endpoint}/served-models/{model}/invocations"]["post"]
-    examples = operation["requestBody"]["content"]["application/json"]["examples"]
-    return examples[TARGETS[name].registered_name]["value"]["dataframe_records"][0]
+def _measured(ours: Server, rival: Server | None, name: str, rows: list[dict], count: int) -> list[str]:
+    path = _path(name)
+    singles = [_records([row]) for row in rows]
+    split = json.dumps({"dataframe_split": {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}})
+    mine, theirs, ratios = [], [], []
+    for body in singles[:20]:
+        ours.post(path, body)
+        if rival:
+            _check_same(ours.post(path, body), rival.post("/invocations", body), name)
+    for _ in range(ROUNDS):
+        asked = random.choices(singles, k=count // ROUNDS)
+        mine.append([_seconds(lambda body=body: ours.post(path, body)) for body in asked])
+        if rival:
+            theirs.append([_seconds(lambda body=body: rival.post("/invocations", body)) for body in asked[:30]])
+            ratios.append(np.median(theirs[-1]) / np.median(mine[-1]))
+    batches = [
+        [_seconds(lambda body=body: ours.post(path, body)) for _ in range(30)]
+        for body in (split.encode(), _records(rows))
+    ]
+    cells = [*_cells(np.concatenate(mine)), *(f"{ROWS / np.median(batch[1:]):,.0f}" for batch in batches)]
+    if rival:
+        cells += [
+            f"{np.median(np.concatenate(theirs)) * 1e3:.1f}",
+            f"{np.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})",
+        ]
+    return cells
 
 
-def _timed(client: httpx.Client, path: str, row: dict, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """([count] seconds of single predictions, seconds of batches)."""
-    split = {"dataframe_split": {"columns": list(row), "data": [list(row.values())] * ROWS}}
-    single, batch = json.dumps({"dataframe_records": [row]}), json.dumps(split)
-    return _posts(client, path, single, count), _posts(client, path, batch, max(count // 20, 5))
+def _check_same(ours: httpx.Response, rival: httpx.Response, name: str) -> None:
+    """Both must say the same numbers, or they would not be comparable."""
+    for mine, other in zip(ours.json()["predictions"], rival.json()["predictions"], strict=True):
+        for column, value in mine.items():
+            if isinstance(value, float) and not np.isclose(value, other[column], rtol=1e-12, atol=1e-12):
+                raise RuntimeError(f"{name}: {column} is {value!r} here and {other[column]!r} at mlflow models serve")
 
 
-def _posts(client: httpx.Client, path: str, body: str, count: int) -> np.ndarray:
-    headers = {"Content-Type": "application/json"}
-    return _seconds(lambda: client.post(path, content=body, headers=headers, timeout=60), count)
+def _records(rows: Sequence[dict]) -> bytes:
+    return json.dumps({"dataframe_records": rows}).encode()
 
 
-def _gets(client: httpx.Client, path: str, count: int) -> np.ndarray:
-    return _seconds(lambda: client.get(path), count)
+def _seconds(ask: Callable[[], httpx.Response]) -> float:
+    began = time.perf_counter()
+    ask()
+    return time.perf_counter() - began
 
 
-def _seconds(ask: Callable[[], httpx.Response], count: int) -> np.ndarray:
-    ask().raise_for_status()
-    taken = []
-    for _ in range(count):
-        began = time.perf_counter()
-        ask().raise_for_status()
-        taken.append(time.perf_counter() - began)
-    return np.array(taken)
-
-
-def _rival(home: Path, name: str, row: dict, count: int) -> np.ndarray:
-    """[count] seconds of single predictions by `mlflow models serve` of the same version."""
-    uri = f"models:/{TARGETS[name].registered_name}@{TARGETS[name].stage}"
-    module = ("mlflow", "models", "serve", "--model-uri", uri, "--port", str(RIVAL), "--env-manager", "local")
-    with _running(module, RIVAL, "/ping", home), httpx.Client(base_url=f"http://127.0.0.1:{RIVAL}") as client:
-        return _posts(client, "/invocations", json.dumps({"dataframe_records": [row]}), count)
-
-
-def _examples(client: httpx.Client) -> list[str]:
+def _examples(server: Server) -> list[str]:
     """The lookups and the conversion of a pair, with the parameters of the documentation."""
     paths = []
-    for path, operations in client.get("/openapi.json").json()["paths"].items():
+    for path, operations in server.get("/openapi.json").json()["paths"].items():
         if "get" not in operations or not path.startswith("/v1/"):
             continue
         given = {each["name"]: each.get("example") for each in operations["get"].get("parameters", ())}
         if None not in {given[name] for name in given if f"{{{name}}}" in path}:
             asked = path.format(**given)
             # A home without a conversion champion keeps no visitors, so a conversion cannot be looked up there.
-            paths += [asked] if client.get(asked).is_success else []
+            paths += [asked] if server.client.get(asked).is_success else []
     return paths
 
 
-def _cells(seconds: np.ndarray) -> tuple[str, str]:
+def _cells(seconds: Sequence[float]) -> tuple[str, str]:
     return f"{np.median(seconds) * 1e3:.2f}", f"{np.quantile(seconds, 0.99) * 1e3:.2f}"
 
 
-def _compared(ours: np.ndarray, rival: np.ndarray | None) -> tuple[str, str]:
-    if rival is None:
-        return "", ""
-    return f"{np.median(rival) * 1e3:.1f}", f"{np.median(rival) / np.median(ours):.1f}"
-
-
-def _load(client: httpx.Client, pid: int, bodies: dict[str, dict], minutes: float) -> None:
-    """Ask for everything in turn, and print how the memory of the server grows."""
-    console, began, asked, shown = Console(), time.monotonic(), 0, -1
-    batches = [
-        (_path(name), json.dumps({"dataframe_records": [row] * size}))
-        for name, row in bodies.items()
-        for size in (1, 100)
-    ]
+def _load(console: Console, server: Server, rows: dict[str, list[dict]], minutes: float) -> None:
+    """Ask for everything in turn, ever other rows, and print how the memory of the server grows."""
+    began, asked, shown, bodies = time.monotonic(), 0, -1, random.Random(0)
+    lookups = _examples(server)
     while time.monotonic() < began + 60 * minutes:
-        for path, body in batches:
-            client.post(path, content=body, timeout=60).raise_for_status()
+        for name, some in rows.items():
+            for size in (1, 100, ROWS):
+                server.post(_path(name), _records(bodies.sample(some, size)))
+                asked += 1
+        for path in lookups:
+            server.get(path)
             asked += 1
         minute = int((time.monotonic() - began) / 60)
         if minute > shown:
             shown = minute
-            console.print(f"minute {minute}: {asked:,} requests, {_resident(pid):.0f} MB resident")
-    console.print(f"{asked:,} requests in {minutes:g} minutes: {_resident(pid):.0f} MB resident")
-
-
-def _resident(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+            console.print(f"minute {minute}: {asked:,} requests, {server.memory()}")
+    console.print(f"{asked:,} requests in {minutes:g} minutes: {server.memory()}")
 
 
 if __name__ == "__main__":
