@@ -162,7 +162,9 @@ def _of(check: Check, findings: list[Finding]) -> list[Finding]:
 
 
 def _result(suite: Suite, check: Check, findings: list[Finding], telling: list[Finding]) -> dg.AssetCheckResult:
-    """One result of a run: that of its partition, or of all of them together, which those that are telling decide."""
+    """One result of a run: that of its partition, or of all of them together. Of a check that blocks all that are
+    telling must pass; of any other, which says how things stand, the newest: what was over in the same run is no news.
+    """
     found = _of(check, findings)
     failed = [finding for finding in found if not finding.passed]
     if len(found) == 1:
@@ -177,8 +179,9 @@ def _result(suite: Suite, check: Check, findings: list[Finding], telling: list[F
             "partitions_failed": len(failed),
             "failed": ", ".join(str(finding.partition) for finding in failed[-_SHOWN:]) or "none",
         }
+    deciding = _of(check, telling)
     return dg.AssetCheckResult(
-        passed=all(finding.passed for finding in _of(check, telling)),
+        passed=all(finding.passed for finding in (deciding if check.blocking else deciding[-1:])),
         asset_key=suite.asset,
         check_name=check.name,
         severity=check.severity,

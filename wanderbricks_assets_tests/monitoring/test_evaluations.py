@@ -138,6 +138,18 @@ def test_a_day_with_a_tenth_of_its_rows_warns_and_stops_nothing(home: Home):
     assert result.success
 
 
+@pytest.mark.parametrize(("low", "passes"), [(DAYS[-2], True), (LAST, False)])
+def test_of_a_range_the_newest_day_decides_whether_it_warns(home: Home, low: date, passes: bool):
+    home.write(*(stays(listing, day) for day in DAYS for listing in range(2 if day == low else 20)))
+    found = [
+        one for one in home.run(DAYS[-7], LAST).get_asset_check_evaluations() if one.check_name == ARRIVES_AS_USUAL
+    ]
+    assert [one.partition for one in found if one.partition and not one.passed] == [str(low)]
+    [whole] = [one for one in found if one.partition is None]
+    assert whole.passed == passes
+    assert whole.description.startswith("1 of 7 partitions failed")
+
+
 def test_the_first_weeks_are_not_judged_by_volume(home: Home):
     [only] = home.run(DAYS[3], DAYS[3]).get_asset_check_evaluations()
     assert only.check_name == KEEPS_ITS_CONTRACT
