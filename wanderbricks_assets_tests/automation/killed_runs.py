@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -87,7 +88,10 @@ def _in_child(work: Callable[[], int | None], folder: Path, seconds: float | Non
         try:
             code = work() or 0
         finally:
+            if sys.exc_info()[0]:
+                traceback.print_exc()
             sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
     if seconds is not None:
         time.sleep(seconds)
