@@ -30,10 +30,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     return report
 
 
+_TAKES_MINUTES = ("three_weeks", "spark", "databricks", "killed_runs")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes comes first: at the end one process would be left alone with it."""
+    last = len(_TAKES_MINUTES)
+    items.sort(key=lambda item: next((n for n, word in enumerate(_TAKES_MINUTES) if word in item.nodeid), last))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
     """The tests of a file go to one process, and all that need Spark to one: starting it takes the time of fifty."""
     from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False  # it would put files with many tests before those that take long
 
     class OneSpark(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
