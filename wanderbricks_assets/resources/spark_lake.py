@@ -216,8 +216,8 @@ class SparkLake(Lake):
         """The rows, kept by the executors, and what was found in them: they are looked at before they are written."""
         from pyspark.sql import functions as F
 
-        time = F.col(contract.time_column or contract.key[0])
         held = engine().rows(rows).persist()
+        time = F.col(contract.time_column or contract.key[0])
         try:
             with naming_damaged_files(rows):
                 # Not collect(), which gives times in the zone of this machine.
