@@ -59,6 +59,8 @@ def close_orphans(instance: dg.DagsterInstance, folder: Path, launched: bool = F
 
 def evaluate_checks(defs: dg.Definitions, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> None:
     """Evaluate the checks that a killed run had planned, and that nobody has evaluated since."""
+    from wanderbricks_assets.resources.event_log import forget_planned
+
     of_runs: dict[str, set[dg.AssetCheckKey]] = {}
     for key in defs.get_repository_def().asset_graph.asset_check_keys:
         newest = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
@@ -77,6 +79,8 @@ def evaluate_checks(defs: dg.Definitions, instance: dg.DagsterInstance, tags: Ma
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,  # a blocking check that fails says so itself
         )
+        for key in keys:  # what could not be judged would otherwise be tried again for ever
+            forget_planned(instance, run_id, key.asset_key, [key.name])
 
 
 def close_training_runs(instance: dg.DagsterInstance, registry: ModelRegistry) -> None:
