@@ -79,8 +79,10 @@ def evaluate_checks(defs: dg.Definitions, instance: dg.DagsterInstance, tags: Ma
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,  # a blocking check that fails says so itself
         )
-        for key in keys:  # what could not be judged would otherwise be tried again for ever
-            forget_planned(instance, run_id, key.asset_key, [key.name])
+        # What cannot be judged, and so was not evaluated, would otherwise be tried again for ever.
+        killed = [run.run_id for run in instance.get_runs(dg.RunsFilter(tags={_KILLED: "true"}))]
+        for key in keys:
+            forget_planned(instance, killed, key.asset_key, [key.name])
 
 
 def close_training_runs(instance: dg.DagsterInstance, registry: ModelRegistry) -> None:

@@ -113,7 +113,7 @@ def asset_checks(suite: Suite) -> dg.AssetChecksDefinition:
             yield from (evaluation(suite, finding) for finding in telling)
             settle_checks(context.instance, context.run.run_id, [evaluation(suite, finding) for finding in findings])
         yield from (_result(suite, check, findings, telling) for check in suite.checks if _of(check, findings))
-        forget_planned(context.instance, context.run.run_id, dg.AssetKey(suite.asset), sorted(wanted))
+        forget_planned(context.instance, [context.run.run_id], dg.AssetKey(suite.asset), sorted(wanted))
 
     return evaluate
 

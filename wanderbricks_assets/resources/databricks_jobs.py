@@ -71,7 +71,7 @@ def run_job(
         if ASSET_PARTITION_RANGE_START_TAG in tags:
             settle_checks(context.instance, context.run_id, [found for found in settled if found.asset_key == key])
         names = sorted(check.name for check in checks if check.asset_key == key)
-        forget_planned(context.instance, context.run_id, key, names)
+        forget_planned(context.instance, [context.run_id], key, names)
 
 
 def _remembered(

@@ -120,9 +120,9 @@ def settle_checks(instance: dg.DagsterInstance, run_id: str, evaluations: Sequen
 
 
 def forget_planned(
-    instance: dg.DagsterInstance, run_id: str, asset_key: dg.AssetKey, check_names: Sequence[str]
+    instance: dg.DagsterInstance, run_ids: Sequence[str], asset_key: dg.AssetKey, check_names: Sequence[str]
 ) -> None:
-    """Forget what of these checks a run has planned and not evaluated: the UI paints it as red as what failed."""
+    """Forget what of these checks runs have planned and not evaluated: the UI paints it as red as what failed."""
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return
@@ -130,7 +130,7 @@ def forget_planned(
     planned = AssetCheckExecutionsTable.delete().where(
         table.asset_key == asset_key.to_string(),
         table.check_name.in_(check_names),
-        table.run_id == run_id,
+        table.run_id.in_(run_ids),
         table.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value,
     )
     with storage.index_transaction() as connection:
