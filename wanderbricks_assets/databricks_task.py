@@ -85,11 +85,11 @@ def _settled(
     instance: "dg.DagsterInstance", run_id: str, checks: list[list[str]]
 ) -> "Iterator[dg.AssetCheckEvaluation]":
     """What checks found in each partition of a range, which no event tells (see `settle_checks`)."""
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+    from wanderbricks_assets.resources.events import HAS_A_RESULT
 
-    found = {Status.SUCCEEDED, Status.FAILED}
     for key in _keys(checks):
-        for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=_ALL, status=found):
+        history = instance.event_log_storage.get_asset_check_execution_history(key, limit=_ALL, status=HAS_A_RESULT)
+        for record in history:
             if record.run_id == run_id and record.partition:
                 yield record.evaluation
 
@@ -102,12 +102,12 @@ def _told(event: "dg.DagsterEvent") -> "dg.AssetMaterialization | dg.AssetCheckE
 
 def _reason(failure: "dg.DagsterEvent") -> str | None:
     """Why a step failed; None for a failed check that blocks, whose result says it."""
-    error = failure.step_failure_data.error
-    while error.cause is not None:
-        error = error.cause
+    from wanderbricks_assets.resources.events import first_cause, reason
+
+    error = first_cause(failure.step_failure_data.error)
     if error.cls_name == "DagsterAssetCheckFailedError":
         return None
-    return error.message.partition(f"{error.cls_name}: ")[2].strip() or error.message.strip()
+    return reason(error)
 
 
 def _forward(pipes: PipesContext, entry: "dg.EventLogEntry") -> None:

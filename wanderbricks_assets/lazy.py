@@ -5,6 +5,7 @@ more than double the time. `Table` is for annotations: Dagster evaluates those o
 Modules that annotate with these names begin with `from __future__ import annotations`.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,4 +23,7 @@ else:
     pa = lazy_loader.load("pyarrow")
     Table = Any
 
-__all__ = ["Table", "ibis", "np", "pa", "pd"]
+Columns = Mapping[str, "np.ndarray"]
+"""Columns of rows by name: arrays of one length. A frame is one, too."""
+
+__all__ = ["Columns", "Table", "ibis", "np", "pa", "pd"]

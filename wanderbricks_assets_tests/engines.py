@@ -43,6 +43,13 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     use("duckdb")
 
 
+@pytest.fixture(autouse=True)
+def back_to_duckdb() -> Iterator[None]:
+    """For a file whose tests choose engines themselves."""
+    yield
+    use("duckdb")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def on_each_engine(engine: str) -> None:
     """For a conftest.py: all tests beside it run on both."""

@@ -16,6 +16,7 @@ from wanderbricks_assets.automation.plans import Planned, Planner, checks_of, ra
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
 from wanderbricks_assets.models.registry import RegistryAway
+from wanderbricks_assets.resources.events import first_cause, reason
 
 # A gate that a version missed, and the promotion that says so: results, not faults. Data that break their contract are.
 _REFUSED = ("DagsterAssetCheckFailedError", "Failure")
@@ -153,13 +154,10 @@ class _Runs:
             self._show(Progress(step, "skipped", left + len(names) - number))
 
     def _note(self, failure: dg.DagsterEvent, stopped: set[str]) -> None:
-        error = failure.step_failure_data.error
-        while error.cause is not None:
-            error = error.cause
+        error = first_cause(failure.step_failure_data.error)
         if error.cls_name in _REFUSED and failure.step_key in _JUDGING:
             return
-        reason = error.message.partition(f"{error.cls_name}: ")[2].strip() or error.message.strip()
-        self.outcome.broken.setdefault(reason, []).extend([failure.step_key, *sorted(stopped)])
+        self.outcome.broken.setdefault(reason(error), []).extend([failure.step_key, *sorted(stopped)])
         self._later = 0  # no run is begun after this one
 
 

@@ -66,10 +66,11 @@ def evaluate_checks(defs: dg.Definitions, instance: dg.DagsterInstance, tags: Ma
         newest = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
         if newest and newest[0].status == AssetCheckExecutionRecordStatus.PLANNED:
             of_runs.setdefault(newest[0].run_id, set()).add(key)
+    killed = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(tags={_KILLED: "true"}))}
     for run_id, keys in of_runs.items():
-        run = instance.get_run_by_id(run_id)
-        if run is None or _KILLED not in run.tags:
+        if run_id not in killed:
             continue
+        run = killed[run_id]
         job = defs.resolve_job_def(run.job_name).get_subset(asset_selection=set(), asset_check_selection=keys)
         partitions = {name: value for name, value in run.tags.items() if name in _RANGE_TAGS}
         job.execute_in_process(
@@ -80,9 +81,8 @@ def evaluate_checks(defs: dg.Definitions, instance: dg.DagsterInstance, tags: Ma
             raise_on_error=False,  # a blocking check that fails says so itself
         )
         # What cannot be judged, and so was not evaluated, would otherwise be tried again for ever.
-        killed = [run.run_id for run in instance.get_runs(dg.RunsFilter(tags={_KILLED: "true"}))]
         for key in keys:
-            forget_planned(instance, killed, key.asset_key, [key.name])
+            forget_planned(instance, list(killed), key.asset_key, [key.name])
 
 
 def close_training_runs(instance: dg.DagsterInstance, registry: ModelRegistry) -> None:

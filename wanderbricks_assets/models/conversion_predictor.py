@@ -11,7 +11,7 @@ from itertools import accumulate, chain
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from wanderbricks_assets.lazy import Table, np, pd
+from wanderbricks_assets.lazy import Columns, Table, np, pd
 from wanderbricks_assets.models.calendar import last_anchored
 from wanderbricks_assets.models.classifiers import CLASSIFIERS, Calibrated, Classifier, log_loss, sigmoid
 from wanderbricks_assets.models.conversion_evaluation import (
@@ -36,7 +36,7 @@ from wanderbricks_assets.models.conversion_features import (
     with_label,
 )
 from wanderbricks_assets.models.frames import codes, fixed_share, stacked
-from wanderbricks_assets.models.model import CannotLearn, Columns, Evaluation, Model, Tables
+from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
 from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
@@ -122,9 +122,6 @@ class ConversionPredictor(Model):
         frame = frame.drop_duplicates(["user_id", "property_id"], keep="last", ignore_index=True)
         frame = with_label(frame, tables["fact_booking_history"], views, moment)
         return frame[frame[LABEL] == 0].drop(columns=LABEL).reset_index(drop=True)
-
-    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(self.predict_columns(inputs))
 
     def predict_columns(self, inputs: Columns) -> dict[str, Sequence]:
         x = self.matrix(inputs)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from wanderbricks_assets.contracts.predictions import RISKS, SEGMENTS
-from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.buy_till_you_die import expected_spend
 from wanderbricks_assets.models.calendar import last_anchored
 from wanderbricks_assets.models.customer_actions import read_actions
@@ -26,7 +26,7 @@ from wanderbricks_assets.models.customer_features import (
 )
 from wanderbricks_assets.models.frames import stacked
 from wanderbricks_assets.models.linear_and_trees import LinearAndTrees
-from wanderbricks_assets.models.model import CannotLearn, Columns, Evaluation, Model, Tables
+from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
 from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
@@ -93,9 +93,6 @@ class CustomerLtv(Model):
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
         """Every customer with a booking before the moment, one row each."""
         return customers(tables, moment)
-
-    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(self.predict_columns(inputs))
 
     def predict_columns(self, inputs: Columns) -> dict[str, Sequence]:
         probability, predicted = self.expected(inputs)

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
 from wanderbricks_assets.models.calendar import anchored
 from wanderbricks_assets.models.count_boosters import COUNT_BOOSTERS, CountBooster, poisson_deviance
@@ -23,7 +23,7 @@ from wanderbricks_assets.models.demand_features import (
     read_market,
 )
 from wanderbricks_assets.models.frames import codes, sliced, stacked
-from wanderbricks_assets.models.model import Calibration, CannotLearn, Columns, Evaluation, Model, Tables
+from wanderbricks_assets.models.model import Calibration, CannotLearn, Evaluation, Model, Tables
 from wanderbricks_assets.window import midnight
 
 if TYPE_CHECKING:
@@ -113,9 +113,6 @@ class DemandPredictor(Model):
         if rows.empty:
             raise CannotLearn(f"property_features has no row available at {moment}: no property is listed")
         return rows.drop(columns=["bookings", "weight"])
-
-    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(self.predict_columns(inputs))
 
     def predict_columns(self, inputs: Columns) -> dict[str, np.ndarray]:
         to_come = self.booster.mean(self.matrix(inputs))

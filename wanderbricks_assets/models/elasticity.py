@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.frames import stacked
-from wanderbricks_assets.models.model import CannotLearn, Columns
+from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets.models.price_panel import CONTROLS
 from wanderbricks_assets.models.shrinkage import draws, likeliest_scales, posterior
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from wanderbricks_assets.lazy import Table, ibis, np, pd
-from wanderbricks_assets.models.model import SLICE_COLUMNS, Columns
+from wanderbricks_assets.lazy import Columns, Table, ibis, np, pd
+from wanderbricks_assets.models.model import SLICE_COLUMNS
 
 
 def frame(rows: Table, *order: str) -> pd.DataFrame:

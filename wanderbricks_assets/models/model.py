@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from wanderbricks_assets.lazy import Table, np, pd
+from wanderbricks_assets.lazy import Columns, Table, pd
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 Tables = Mapping[str, Table]
 """Whole tables by name. A model must cut each at its own moment: rows with a later time may be anything."""
-
-Columns = Mapping[str, "np.ndarray"]
-"""Columns of rows by name: arrays of one length. A frame is one, too."""
 
 
 class CannotLearn(Exception):
@@ -120,14 +117,13 @@ class Model(ABC):
         """What `predict` needs to predict from `moment` on, made by the same functions as the training features."""
 
     @abstractmethod
-    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        """The model's columns of its predictions table, one row per row to predict."""
-
     def predict_columns(self, inputs: Columns) -> dict[str, Sequence]:
-        """What `predict` says, by column. Models that answer single rows work on arrays: for one row, a frame costs
-        more than the prediction."""
-        frame = self.predict(pd.DataFrame(inputs))
-        return {name: frame[name].to_numpy() for name in frame.columns}
+        """The model's columns of its predictions table, each of one value per row to predict. On arrays: for one row, a
+        frame costs more than the prediction."""
+
+    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
+        """What `predict_columns` says, as a frame."""
+        return pd.DataFrame(self.predict_columns(inputs))
 
     @classmethod
     @abstractmethod

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wanderbricks_assets.lazy import np
+from wanderbricks_assets.lazy import Columns, np
 from wanderbricks_assets.models.elasticity import SURE
-from wanderbricks_assets.models.model import Columns
 
 
 def price_grid() -> np.ndarray:

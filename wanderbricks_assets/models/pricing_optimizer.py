@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.accepted_prices import at_accepted_prices, at_listed_prices
 from wanderbricks_assets.models.elasticity import (
     Elasticities,
@@ -18,7 +18,7 @@ from wanderbricks_assets.models.elasticity import (
     response,
 )
 from wanderbricks_assets.models.frames import stacked
-from wanderbricks_assets.models.model import Columns, Evaluation, Model, Tables
+from wanderbricks_assets.models.model import Evaluation, Model, Tables
 from wanderbricks_assets.models.one_thread import one_thread
 from wanderbricks_assets.models.price_choice import KNOWN_OF_A_NIGHT, GuardRails, arrivals_at, choose_prices, demand_at
 from wanderbricks_assets.models.price_panel import CONTROLS, DAYS, NIGHTS, check, nights_of, weekly_panel
@@ -89,9 +89,6 @@ class PricingOptimizer(Model):
         history = tables["fact_booking_history"]
         panel = weekly_panel(tables["property_features"], history, moment.date())
         return at_accepted_prices(nights_of(panel, history, moment.date()), tables["price_decisions"], moment)
-
-    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(self.predict_columns(inputs))
 
     def predict_columns(self, inputs: Columns) -> dict[str, np.ndarray]:
         believed = self.believe(inputs)

@@ -7,10 +7,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from wanderbricks_assets.lazy import np, pd
+from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.calendar import FIRST_MONDAY
 from wanderbricks_assets.models.frames import stacked
-from wanderbricks_assets.models.model import CannotLearn, Columns, Evaluation, Model, Tables
+from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Tables
 from wanderbricks_assets.models.revenue_evaluation import (
     BANDS,
     COVERAGE,
@@ -91,9 +91,6 @@ class RevenueForecaster(Model):
     def inputs(cls, tables: Tables, moment: datetime) -> pd.DataFrame:
         books = read_books(tables, moment)
         return feature_rows(books, [books.days]).drop(columns="revenue")
-
-    def predict(self, inputs: pd.DataFrame) -> pd.DataFrame:
-        return pd.DataFrame(self.predict_columns(inputs))
 
     def predict_columns(self, inputs: Columns) -> dict[str, np.ndarray]:
         given_open = self._expected(self.booster, inputs)

@@ -11,10 +11,11 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from wanderbricks_assets.monitoring.assets import REALIZED
 from wanderbricks_assets.monitoring.drift_suites import DRIFT_SUITES
-from wanderbricks_assets.monitoring.evaluations import DAY, HAS_A_RESULT, Finding, Places, Suite, evaluation
+from wanderbricks_assets.monitoring.evaluations import DAY, Finding, Places, Suite, evaluation
 from wanderbricks_assets.monitoring.quarantine_suites import QUARANTINE_SUITES
 from wanderbricks_assets.monitoring.table_suites import LAKE_SUITES, SOURCE_SUITES
 from wanderbricks_assets.partitions import ended
+from wanderbricks_assets.resources.events import HAS_A_RESULT, check_event
 from wanderbricks_assets.window import midnight
 
 SUITES: tuple[Suite, ...] = (*LAKE_SUITES, *QUARANTINE_SUITES, *SOURCE_SUITES, *DRIFT_SUITES, REALIZED)
@@ -91,7 +92,7 @@ def recheck(
                 continue
             for finding in findings:
                 if suite.by_partition or (keys == runs[-1] and not _is_older(places.instance, suite, finding)):
-                    _store(places.instance, run_id, evaluation(suite, finding))
+                    places.instance.report_dagster_event(check_event(evaluation(suite, finding), _JOB), run_id)
                 yield _row(suite, finding)
             if suite.by_partition:
                 settle_checks(places.instance, run_id, [evaluation(suite, finding) for finding in findings])
@@ -119,16 +120,6 @@ def _is_older(instance: dg.DagsterInstance, suite: Suite, finding: Finding) -> b
     stored = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=HAS_A_RESULT)
     day = stored[0].evaluation.metadata.get(DAY) if stored else None
     return day is not None and finding.partition is not None and finding.partition < day.value
-
-
-def _store(instance: dg.DagsterInstance, run_id: str, found: dg.AssetCheckEvaluation) -> None:
-    event = dg.DagsterEvent(
-        dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
-        _JOB,
-        event_specific_data=found,
-        message=f"{found.check_name} of {found.asset_key.to_user_string()}: {found.description}",
-    )
-    instance.report_dagster_event(event, run_id)
 
 
 def _row(suite: Suite, finding: Finding) -> Rechecked:

@@ -11,9 +11,10 @@ from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import np
 from wanderbricks_assets.monitoring.data_checks import LOOK_BACK, broken_rules, counts, different_columns, usual
-from wanderbricks_assets.monitoring.evaluations import HAS_A_RESULT, Check, Finding, Places, Suite
+from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
 from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE
 from wanderbricks_assets.partitions import DAILY, HOURLY, window_of
+from wanderbricks_assets.resources.events import HAS_A_RESULT
 from wanderbricks_assets.resources.source import SourceError
 
 KEEPS_ITS_CONTRACT, ARRIVES_AS_USUAL = "keeps_its_contract", "arrives_as_usual"

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesExecutionError
 from dagster._core.pipes.client import PipesClientCompletedInvocation
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -26,6 +25,7 @@ from databricks.sdk.service.compute import ClusterSpec, Environment, Library
 from databricks.sdk.service.jobs import JobEnvironment, PythonWheelTask, SubmitTask
 
 from wanderbricks_assets.resources.event_log import forget_planned, settle_checks
+from wanderbricks_assets.resources.events import HAS_A_RESULT
 from wanderbricks_assets.resources.workspace import said_by_workspace, workspace
 from wanderbricks_assets.settings import Settings, settings
 
@@ -89,8 +89,7 @@ def _remembered(
             for record in instance.fetch_materializations(wanted, limit=1).records:
                 yield record.asset_materialization
     for check in checks:
-        finished = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-        for record in instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=finished):
+        for record in instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=HAS_A_RESULT):
             yield record.evaluation
 
 

@@ -24,6 +24,8 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData, serialize_value
 
+from wanderbricks_assets.resources.events import check_event
+
 _ENGINES = 8  # kept by a process; each holds no connection and some hundred compiled statements
 
 
@@ -108,7 +110,7 @@ def settle_checks(instance: dg.DagsterInstance, run_id: str, evaluations: Sequen
             "of_run": run_id,
             "of_partition": found.partition,
             "execution_status": _STATUS[found.passed].value,
-            "evaluation_event": serialize_value(_event(run_id, found, now)),
+            "evaluation_event": serialize_value(_entry(run_id, found, now)),
             "evaluation_event_timestamp": datetime.fromtimestamp(now, UTC).replace(tzinfo=None),
             "evaluation_event_storage_id": latest_id,
             "materialization_event_storage_id": newest.get(found.partition),
@@ -140,11 +142,5 @@ def forget_planned(
 _STATUS = {True: AssetCheckExecutionRecordStatus.SUCCEEDED, False: AssetCheckExecutionRecordStatus.FAILED}
 
 
-def _event(run_id: str, found: dg.AssetCheckEvaluation, timestamp: float) -> EventLogEntry:
-    event = dg.DagsterEvent(
-        dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
-        "",
-        event_specific_data=found,
-        message=f"{found.check_name} of {found.asset_key.to_user_string()}: {found.description}",
-    )
-    return EventLogEntry(None, logging.DEBUG, "", run_id, timestamp, dagster_event=event)
+def _entry(run_id: str, found: dg.AssetCheckEvaluation, timestamp: float) -> EventLogEntry:
+    return EventLogEntry(None, logging.DEBUG, "", run_id, timestamp, dagster_event=check_event(found))

@@ -41,9 +41,9 @@ class SmallModel(Model):
     def inputs(cls, tables, moment):
         return pd.DataFrame({"ds": pd.date_range(moment, periods=5)})
 
-    def predict(self, inputs):
+    def predict_columns(self, inputs):
         contract = self._predicted()
-        rows = inputs.copy()
+        rows = pd.DataFrame(inputs)
         for column in contract.columns:
             if column.name in MADE_COLUMNS or column.name in inputs:
                 continue
@@ -51,7 +51,7 @@ class SmallModel(Model):
             if column.maximum is not None:
                 value = min(value, column.maximum)
             rows[column.name] = range(1, len(rows) + 1) if column.name == "user_id" else [value] * len(rows)
-        return rows[[column.name for column in contract.columns if column.name not in MADE_COLUMNS]]
+        return dict(rows[[column.name for column in contract.columns if column.name not in MADE_COLUMNS]])
 
     @classmethod
     def _predicted(cls) -> Contract:

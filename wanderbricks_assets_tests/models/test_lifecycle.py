@@ -56,8 +56,8 @@ class MeanRevenue(Model):
     def inputs(cls, tables, moment):
         return pd.DataFrame({"ds": pd.date_range(moment, periods=90), "on_the_books": 0.0})
 
-    def predict(self, inputs):
-        return inputs.assign(yhat=self.mean)
+    def predict_columns(self, inputs):
+        return dict(inputs) | {"yhat": self.mean}
 
     @classmethod
     def evaluate(cls, tables, cutoff, seed=0):

@@ -1,6 +1,6 @@
 """A model is given the same frames whatever engine read the tables, so it learns and says the same."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
 import pytest
@@ -9,6 +9,7 @@ from pandas.testing import assert_frame_equal
 from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.model import Tables
 from wanderbricks_assets_tests import engines
+from wanderbricks_assets_tests.engines import back_to_duckdb  # noqa: F401 (used by each test)
 from wanderbricks_assets_tests.models import booked_market, browsing_world, listed_prices, returning_customers
 
 BOOKED = datetime.combine(booked_market.FIRST_DAY, time()) + timedelta(days=450)
@@ -22,12 +23,6 @@ WORLDS: dict[str, tuple[Callable[[], Tables], datetime]] = {
         returning_customers.CUTOFF,
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def back_to_duckdb() -> Iterator[None]:
-    yield
-    engines.use("duckdb")
 
 
 @pytest.mark.parametrize("name", MODELS)

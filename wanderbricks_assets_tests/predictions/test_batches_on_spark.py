@@ -1,7 +1,5 @@
 """Batch scoring on Spark's executors says what the model says in this process."""
 
-from collections.abc import Iterator
-
 import pytest
 from pandas.testing import assert_frame_equal
 
@@ -10,15 +8,10 @@ from wanderbricks_assets.predictions.assets import PREDICTED_BY
 from wanderbricks_assets.predictions.batches import predicted_in_batches
 from wanderbricks_assets.resources.engine import engine
 from wanderbricks_assets_tests import engines
+from wanderbricks_assets_tests.engines import back_to_duckdb  # noqa: F401 (used by each test)
 from wanderbricks_assets_tests.models.test_on_spark import WORLDS
 
 ROW_WISE = {name: contract for contract, name in PREDICTED_BY.items() if MODELS[name].is_row_wise}
-
-
-@pytest.fixture(autouse=True)
-def back_to_duckdb() -> Iterator[None]:
-    yield
-    engines.use("duckdb")
 
 
 @pytest.mark.parametrize("name", ROW_WISE)

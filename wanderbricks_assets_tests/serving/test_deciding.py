@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets_tests.activation.test_decisions import predict, recommendation
-from wanderbricks_assets_tests.serving.conftest import serving
+from wanderbricks_assets_tests.serving.conftest import client_of, serving
 
 TODAY = datetime.now(UTC).date()
 NIGHT = TODAY + timedelta(days=9)
@@ -24,7 +23,7 @@ def lake(tmp_path) -> Lake:
 
 @pytest.fixture
 def client(registry, lake: Lake):
-    with serving(registry, lake=lake) as (address, _), httpx.Client(base_url=address) as client:
+    with serving(registry, lake=lake) as (address, _), client_of(address) as client:
         yield client
 
 

@@ -3,7 +3,6 @@
 import threading
 import time
 
-import httpx
 import pandas as pd
 import pytest
 from databricks.sdk import WorkspaceClient
@@ -20,6 +19,7 @@ from wanderbricks_assets_tests.serving.conftest import (
     VALUE,
     VALUE_URL,
     Constant,
+    client_of,
     register,
     serving,
 )
@@ -128,7 +128,7 @@ def test_a_newly_promoted_version_serves_without_a_dropped_request(registry):
     stop = threading.Event()
 
     def ask(address: str) -> None:
-        with httpx.Client(base_url=address) as client:
+        with client_of(address) as client:
             while not stop.is_set():
                 answer = client.post(REVENUE_URL, json={"dataframe_records": [REVENUE_ROW]})
                 seen.append((answer.status_code, answer.json().get("predictions", [{}])[0].get("yhat")))
@@ -168,13 +168,15 @@ def test_columns_give_the_numbers_of_the_mlflow_model_to_the_last_bit(registry, 
 
 
 def test_a_version_that_cannot_predict_is_remembered_until_another_one_is_promoted(registry, monkeypatch):
-    predict = Constant.predict
-    monkeypatch.setattr(Constant, "predict", lambda self, inputs: 1 / 0 if self.revenue < 0 else predict(self, inputs))
+    predict = Constant.predict_columns
+    monkeypatch.setattr(
+        Constant, "predict_columns", lambda self, inputs: 1 / 0 if self.revenue < 0 else predict(self, inputs)
+    )
     first = registry.serving_version(REVENUE)
-    with serving(registry) as (address, models), httpx.Client(base_url=address) as client:
+    with serving(registry) as (address, models), client_of(address) as client:
         _wait_until(lambda: models.is_ready)
         with monkeypatch.context() as patch:
-            patch.setattr(Constant, "predict", predict)
+            patch.setattr(Constant, "predict_columns", predict)
             broken = register(registry, Constant(revenue=-1.0), Constant.inputs({}, CUTOFF))
         _wait_until(models.broken)
         health, metrics = client.get("/health").json(), client.get("/metrics").text

@@ -4,19 +4,18 @@ import json
 import threading
 import time
 
-import httpx
 import pytest
 
 from wanderbricks_assets import settings as settings_module
 from wanderbricks_assets.serving import app
 from wanderbricks_assets.serving.guard import Limits
-from wanderbricks_assets_tests.serving.conftest import REVENUE_ROW, REVENUE_URL, Constant, serving
+from wanderbricks_assets_tests.serving.conftest import REVENUE_ROW, REVENUE_URL, Constant, client_of, serving
 
 ROWS = {"dataframe_records": [REVENUE_ROW]}
 
 
 def test_every_request_needs_the_token_except_those_for_health(registry):
-    with serving(registry, token="a secret of ours") as (address, _), httpx.Client(base_url=address) as client:
+    with serving(registry, token="a secret of ours") as (address, _), client_of(address) as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "a secret of ours"}):
             answer = client.post(REVENUE_URL, json=ROWS, headers=headers)
             assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
@@ -38,7 +37,7 @@ def test_the_token_is_not_in_what_is_printed_of_the_settings(monkeypatch):
 
 
 def test_what_is_too_much_is_refused_with_a_sentence(registry):
-    with serving(registry, limits=Limits(bytes=2000, rows=5)) as (address, _), httpx.Client(base_url=address) as client:
+    with serving(registry, limits=Limits(bytes=2000, rows=5)) as (address, _), client_of(address) as client:
         answer = client.post(REVENUE_URL, json={"dataframe_records": [REVENUE_ROW] * 6})
         assert (answer.status_code, answer.json()["error_code"]) == (400, "BAD_REQUEST")
         assert "6 rows are more than the 5" in answer.json()["message"]
@@ -49,17 +48,17 @@ def test_what_is_too_much_is_refused_with_a_sentence(registry):
 
 
 def test_a_prediction_that_takes_too_long_is_given_up_and_others_are_answered(registry, monkeypatch):
-    predict, released = Constant.predict, threading.Event()
+    predict, released = Constant.predict_columns, threading.Event()
 
     def slow(self, inputs):
-        if (inputs.on_the_books < 0).any():
+        if (inputs["on_the_books"] < 0).any():
             released.wait(60)
         return predict(self, inputs)
 
-    with serving(registry, limits=Limits(seconds=3)) as (address, models), httpx.Client(base_url=address) as client:
+    with serving(registry, limits=Limits(seconds=3)) as (address, models), client_of(address) as client:
         while not models.is_ready:
             time.sleep(0.02)
-        monkeypatch.setattr(Constant, "predict", slow)
+        monkeypatch.setattr(Constant, "predict_columns", slow)
         answer = client.post(REVENUE_URL, json={"dataframe_records": [REVENUE_ROW | {"on_the_books": -1.0}]})
         assert (answer.status_code, answer.json()["error_code"]) == (504, "DEADLINE_EXCEEDED")
         assert client.post(REVENUE_URL, json=ROWS).status_code == 200

@@ -23,7 +23,7 @@ from wanderbricks_assets.models import all as all_models
 from wanderbricks_assets.models.conversion_online import sides
 from wanderbricks_assets.models.conversion_predictor import ConversionPredictor
 from wanderbricks_assets_tests.models.browsing_world import CUTOFF, browsing_world, tables
-from wanderbricks_assets_tests.serving.conftest import PREFIX, REVENUE, VALUE, Constant, register, serving
+from wanderbricks_assets_tests.serving.conftest import PREFIX, REVENUE, VALUE, Constant, client_of, register, serving
 
 DAYS = [(CUTOFF + timedelta(days=number)).date().isoformat() for number in range(30)]
 CHECKS = [not_a_server_error, response_schema_conformance, content_type_conformance]
@@ -64,7 +64,7 @@ def client(registry, view):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(all_models.MODELS, "demand_predictor", Demand)
         register(registry, Demand(), Constant.inputs({}, CUTOFF))
-        with serving(registry, view) as (address, _), httpx.Client(base_url=address) as client:
+        with serving(registry, view) as (address, _), client_of(address) as client:
             yield client
 
 
@@ -79,7 +79,7 @@ def test_revenue_of_a_range_adds_up_and_says_who_says_so(client):
 
 def test_a_damaged_view_is_said_and_not_a_server_error(registry, tmp_path):
     (tmp_path / "view.db").write_bytes(b"no database" * 1000)
-    with serving(registry, tmp_path / "view.db") as (address, _), httpx.Client(base_url=address) as client:
+    with serving(registry, tmp_path / "view.db") as (address, _), client_of(address) as client:
         answer = client.get("/v1/revenue")
     assert answer.status_code == 503
     assert "The online view cannot be read (file is not a database)" in answer.json()["message"]

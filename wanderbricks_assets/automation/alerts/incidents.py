@@ -19,6 +19,8 @@ from dagster._core.storage.tags import (
     WILL_RETRY_TAG,
 )
 
+from wanderbricks_assets.resources.events import first_cause
+
 RANGE = "..."
 _FAILED_CHECK = "DagsterAssetCheckFailedError"
 State = Literal["failed", "recovered"]
@@ -126,9 +128,7 @@ class Book:
         if before and ticks and ticks[0].status != TickStatus.FAILURE:
             self._close(before, ticks[0].timestamp)
         elif len(failing) == len(ticks) == TICKS_IN_A_ROW and not before:
-            error = failing[0].error
-            while error and error.cause:
-                error = error.cause
+            error = first_cause(failing[0].error) if failing[0].error else None
             self._open(
                 Incident(
                     kind="tick",
@@ -368,10 +368,7 @@ def _cause(failure: dg.DagsterEvent) -> str:
     data = failure.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    error = data.error
-    while error and error.cause:
-        error = error.cause
-    return error.message if error else failure.message or ""
+    return first_cause(data.error).message if data.error else failure.message or ""
 
 
 def _first_line(text: str) -> str:

@@ -20,8 +20,8 @@ from wanderbricks_assets.models.all import MODELS
 from wanderbricks_assets.models.lifecycle import champion_key
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.monitoring.assets import HOLDS_ITS_BOUND
-from wanderbricks_assets.monitoring.evaluations import HAS_A_RESULT
 from wanderbricks_assets.partitions import ended, window_of
+from wanderbricks_assets.resources.events import HAS_A_RESULT
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 
