@@ -9,20 +9,20 @@ from __future__ import annotations
 from datetime import timedelta
 
 from wanderbricks_assets.contracts.contract import Contract
-from wanderbricks_assets.lazy import Table, np, pd
+from wanderbricks_assets.lazy import Columns, Table, np, pd
 
 
 class Past:
     """For each row, the events of its group that lie before it.
 
-    rows, events: frames with the columns `by` that name the group (none: all are one), and a timestamp `at`. Times
+    rows, events: columns `by` of codes that name the group (none: all are one), and a timestamp `at`. Times
     count in whole seconds, on the cautious side: an event in the second of the row is not before it. With `or_at`, an
     event at the very moment of the row counts, too.
     """
 
-    def __init__(self, rows: pd.DataFrame, events: pd.DataFrame, by: list[str], or_at: bool = False):
-        begun = rows["at"].to_numpy().astype("datetime64[s]")
-        happened = events["at"].to_numpy()
+    def __init__(self, rows: Columns, events: Columns, by: list[str], or_at: bool = False):
+        begun = np.asarray(rows["at"]).astype("datetime64[s]")
+        happened = np.asarray(events["at"])
         whole = happened.astype("datetime64[s]")
         happened = whole + (happened > whole) if or_at else whole
         second = np.concatenate([begun, happened]).astype("int64")
@@ -30,11 +30,11 @@ class Past:
         self._reach = int(second.max(initial=0)) + 1
         group = np.zeros(len(second), "int64")
         for key in by:
-            code = pd.factorize(pd.concat([rows[key], events[key]], ignore_index=True))[0]
+            code = pd.factorize(np.concatenate([np.asarray(rows[key]), np.asarray(events[key])]))[0]
             group = pd.factorize(group * (code.max(initial=0) + 2) + code)[0]
         # One number that grows with group and second, the groups further apart than any span.
         place = group * 2 * self._reach + second
-        self._row, self._event = place[: len(rows)], place[len(rows) :]
+        self._row, self._event = place[: len(begun)], place[len(begun) :]
         self._order = np.argsort(self._event, kind="stable")
         self._event = self._event[self._order]
         self._behind = np.searchsorted(self._event, self._row, side="right" if or_at else "left")

@@ -6,13 +6,14 @@ Training and the daily batch use the same `view_features`; `conversion_online` p
 
 from __future__ import annotations
 
+from collections import ChainMap
 from datetime import datetime, timedelta
 
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES, USER_FEATURES
 from wanderbricks_assets.features.past import Past, in_memory, known_at, taken
 from wanderbricks_assets.gold.as_known import bookings_made
 from wanderbricks_assets.gold.cleaning import accepted
-from wanderbricks_assets.lazy import Table, ibis, np, pd
+from wanderbricks_assets.lazy import Columns, Table, ibis, np, pd
 from wanderbricks_assets.models.frames import fixed_share
 from wanderbricks_assets.models.model import Tables
 
@@ -105,6 +106,7 @@ CUSTOMER = [
     *("total_bookings", "booking_frequency", "days_since_last_booking", "cancellation_rate", "avg_booking_value"),
 ]
 FEATURES = [*NUMBERS, *FLAGS, *CATEGORIES]
+_THURSDAY = 3  # the place of 1970-01-01 in:
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIMES = ("night", "morning", "afternoon", "evening")  # six hours each, UTC
 
@@ -126,9 +128,10 @@ def view_features(views: Table, tables: Tables, start: datetime, end: datetime) 
     """
     known = Known(tables, views, start, end)
     frame = in_memory(views).sort_values(["viewed_at", "view_id"], ignore_index=True)
-    frame = with_search(known.add_listings(frame.assign(at=frame["viewed_at"])))
+    frame = known.add_listings(frame.assign(at=frame["viewed_at"]))
+    frame = frame.assign(**search(frame))
     frame = frame[frame["viewed_at"] >= start].reset_index(drop=True)
-    return derived(known.add_visits(known.add_visitors(known.add_engagement(frame))))
+    return pd.DataFrame(derived(known.add_visits(known.add_visitors(known.add_engagement(frame)))))
 
 
 class Known:
@@ -194,44 +197,52 @@ def is_converted(views: pd.DataFrame, bookings: pd.DataFrame) -> np.ndarray:
     return after["booked_at"].notna().to_numpy("int64")
 
 
-def with_search(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add what the user looked at before each view, to the second, in the LOOK_BACK and in the same destination: the
-    search that the view belongs to.
+def search(views: Columns) -> dict[str, np.ndarray]:
+    """What the user looked at before each view, to the second, in the LOOK_BACK and in the same destination: the search
+    that the view belongs to. Its `referrer` is to take the place of the view's.
 
-    frame: views in the order of time, from LOOK_BACK before the first of interest on.
+    views: in the order of time, from LOOK_BACK before the first of interest on.
     """
-    search = Past(frame, frame, ["user_id", "destination"])
-    pair = Past(frame, frame, ["user_id", "property_id"])
+    search = Past(views, views, ["user_id", "destination"])
+    pair = Past(views, views, ["user_id", "property_id"])
     of_property = pair.count(LOOK_BACK)
     is_first, again = of_property == 0, of_property > 0
     properties = search.sum(is_first, LOOK_BACK)
     others = properties - again
 
-    def of_others(value: pd.Series, factor: int) -> np.ndarray:
+    def of_others(value: np.ndarray, factor: int) -> np.ndarray:
         """[rows] the sum over the other properties of the search, as integers of one part in `factor`."""
-        whole = np.rint(value.fillna(0).to_numpy() * factor).astype("int64")
+        whole = np.rint(np.where(np.isnan(value), 0, value) * factor).astype("int64")
         return (search.sum(np.where(is_first, whole, 0), LOOK_BACK) - again * whole) / factor
 
-    def mean_of_others(value: pd.Series, factor: int) -> np.ndarray:
-        return np.divide(of_others(value, factor), others, out=np.full(len(frame), np.nan), where=others > 0)
+    def mean_of_others(value: np.ndarray, factor: int) -> np.ndarray:
+        return _ratio(of_others(value, factor), others)
 
     first = search.first(LOOK_BACK)
     # Who comes back later mostly comes straight: what brought the visitor is known from the beginning of the search.
-    began = np.where(first >= 0, first, np.arange(len(frame)))
-    views = search.count(LOOK_BACK)
-    return frame.assign(
-        views_of_property=of_property,
-        views_of_search=views,
-        share_of_views=np.divide(of_property, views, out=np.full(len(frame), np.nan), where=views > 0),
-        properties_of_search=properties,
-        views_last_hour=search.count(timedelta(hours=1)),
-        hours_since_first_view=pair.hours_since(pair.first(LOOK_BACK)),
-        hours_searching=search.hours_since(first),
-        referrer=frame["referrer"].to_numpy()[began],
-        rivals=of_others(frame["property_conversion"], PER_MILLION),
-        price_to_viewed=frame["base_price"] / np.maximum(mean_of_others(frame["base_price"], 100), 0.01),
-        guests_to_viewed=frame["max_guests"] / np.maximum(mean_of_others(frame["max_guests"], 1), 1),
+    began = np.where(first >= 0, first, np.arange(len(first)))
+    views_of_search = search.count(LOOK_BACK)
+    conversion, price, guests = (
+        np.asarray(views[name], "float64") for name in ("property_conversion", "base_price", "max_guests")
     )
+    return {
+        "views_of_property": of_property,
+        "views_of_search": views_of_search,
+        "share_of_views": _ratio(of_property, views_of_search),
+        "properties_of_search": properties,
+        "views_last_hour": search.count(timedelta(hours=1)),
+        "hours_since_first_view": pair.hours_since(pair.first(LOOK_BACK)),
+        "hours_searching": search.hours_since(first),
+        "referrer": np.asarray(views["referrer"])[began],
+        "rivals": of_others(conversion, PER_MILLION),
+        "price_to_viewed": price / np.maximum(mean_of_others(price, 100), 0.01),
+        "guests_to_viewed": guests / np.maximum(mean_of_others(guests, 1), 1),
+    }
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[rows] NaN where the whole is nothing."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
 def _guests(dim_user: Table, users: Table, moment: datetime) -> pd.DataFrame:
@@ -322,26 +333,32 @@ def _bookings(history: Table, views: Table, moment: datetime) -> pd.DataFrame:
     return frame.sort_values(["booked_at", "user_id", "property_id"], ignore_index=True)
 
 
-def derived(frame: pd.DataFrame) -> pd.DataFrame:
-    """Reduce the joined columns to KEYS and FEATURES.
+def derived(joined: Columns) -> dict[str, np.ndarray]:
+    """KEYS and FEATURES of the joined columns.
 
     user_conversion: the user's bookings per visit; liking_of_type: the share of the user's visits that went to the
     property's type, over the share of everybody's there.
     """
-    viewed_at, share = frame["viewed_at"], frame["share_of_type"]
-    liking = _drawn(frame["visits_of_kind"], frame["user_visits"], share, PRIOR_LOOKS)
-    frame = frame.assign(
-        price_to_competitors=frame["base_price"] / frame["competitor_price"],
-        user_conversion=_drawn(frame["user_bookings"], frame["user_visits"], frame["rate"]),
-        liking_of_type=liking / np.maximum(share, 1e-6),
-        tenure_days=(viewed_at - frame["registered_at"]).dt.total_seconds() / 86400,
-        is_repeat=frame["customer_total_bookings"].fillna(0) > 0,
-        is_domestic=(frame["home_country"].astype("object") == frame["country"].astype("object")).where(
-            frame["home_country"].notna()
-        ),
-        day_of_week=np.array(_DAYS)[viewed_at.dt.dayofweek],
-        time_of_day=np.array(_TIMES)[viewed_at.dt.hour // 6],
+    needed = ("share_of_type", "visits_of_kind", "user_visits", "user_bookings", "rate", "base_price")
+    share, visits_of_kind, visits, bookings, rate, price = (np.asarray(joined[name], "float64") for name in needed)
+    viewed_at, home = np.asarray(joined["viewed_at"]), np.asarray(joined["home_country"], "object")
+    day = viewed_at.astype("datetime64[D]")
+    hour = (viewed_at - day) // np.timedelta64(1, "h")
+    liking = _drawn(visits_of_kind, visits, share, PRIOR_LOOKS)
+    made = {
+        "price_to_competitors": price / np.asarray(joined["competitor_price"], "float64"),
+        "user_conversion": _drawn(bookings, visits, rate),
+        "liking_of_type": liking / np.maximum(share, 1e-6),
+        "tenure_days": (viewed_at - np.asarray(joined["registered_at"])) / np.timedelta64(1, "s") / 86400,
+        "is_repeat": np.asarray(joined["customer_total_bookings"], "float64") > 0,
+        "is_domestic": np.where(pd.isna(home), np.nan, home == np.asarray(joined["country"], "object")),
+        "day_of_week": np.array(_DAYS, "object")[(day.astype("int64") + _THURSDAY) % 7],
+        "time_of_day": np.array(_TIMES, "object")[hour // 6],
+    }
+    columns = ChainMap(made, joined)
+    categories = {name: np.asarray(columns[name], "object") for name in CATEGORIES}
+    return (
+        {name: np.asarray(joined[name]) for name in KEYS}
+        | {name: np.asarray(columns[name], "float64") for name in (*NUMBERS, *FLAGS)}
+        | {name: np.where(pd.isna(value), "unknown", value) for name, value in categories.items()}
     )
-    numeric = frame[[*NUMBERS, *FLAGS]].astype("float64")
-    categories = frame[list(CATEGORIES)].astype("object").where(frame[list(CATEGORIES)].notna(), "unknown")
-    return pd.concat([frame[KEYS], numeric, categories], axis=1)

@@ -17,7 +17,7 @@ from wanderbricks_assets.models.conversion_features import (
     Known,
     believed_views,
     derived,
-    with_search,
+    search,
 )
 from wanderbricks_assets.models.model import Tables
 
@@ -26,6 +26,11 @@ LOOK = [
     *("property_id", "viewed_at", "device_type", "referrer"),
     *("destination", "base_price", "max_guests", "property_conversion"),
 ]
+_TYPES = {
+    **dict.fromkeys(("viewed_at", "registered_at"), "datetime64[us]"),
+    **dict.fromkeys(("base_price", "max_guests", "property_conversion"), "float64"),
+    **dict.fromkeys(("user_id", "property_id", "view_id", "destination"), "int64"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,22 +60,24 @@ def sides(tables: Tables, moment: datetime) -> Sides:
 
 def pair_row(
     listing: Mapping[str, object], visitor: Mapping[str, object], looks: Sequence[Mapping[str, object]], **context
-) -> pd.DataFrame:
-    """The one row of inputs of the conversion predictor for a view of the listing by the visitor.
+) -> dict[str, np.ndarray]:
+    """The one row of inputs of the conversion predictor, by column, for a view of the listing by the visitor.
 
     listing, visitor: rows of Sides; looks: those of the visitor. context: viewed_at, from the moment of the sides to
     the end of its day; device_type and referrer, as page_views has them.
     """
+    asked = {**listing, **context}
+    views = {name: _column(name, [*(look[name] for look in looks), asked[name]]) for name in LOOK}
+    users = np.full(len(looks) + 1, visitor["user_id"])
+    searched = search({**views, "user_id": users, "at": views["viewed_at"]})
     kind = visitor["visits_of_kinds"].get(str(listing["kind"]), 0)
-    at, property_id = pd.Timestamp(context["viewed_at"]), listing["property_id"]
-    asked = {name: listing[name] for name in LOOK if name in listing} | context | {"viewed_at": at}
-    frame = pd.DataFrame([*looks, asked], columns=LOOK)
-    frame["at"] = frame["viewed_at"] = pd.to_datetime(frame["viewed_at"])
-    row = with_search(frame.assign(user_id=visitor["user_id"])).tail(1).reset_index(drop=True)
-    rest = {name: value for name, value in (*listing.items(), *visitor.items()) if name not in row.columns}
-    rest |= {"registered_at": pd.Timestamp(visitor["registered_at"]), "view_id": 0}
-    rest |= {"visits_of_kind": kind, "was_guest": property_id in visitor["guest_of"]}
-    return derived(pd.concat([row, pd.DataFrame({name: [value] for name, value in rest.items()})], axis=1))
+    more = {"visits_of_kind": kind, "was_guest": listing["property_id"] in visitor["guest_of"], "view_id": 0}
+    row = {name: _column(name, [value]) for name, value in {**visitor, **listing, **context, **more}.items()}
+    return derived(row | {name: value[-1:] for name, value in searched.items()})
+
+
+def _column(name: str, values: list[object]) -> np.ndarray:
+    return np.array(values, _TYPES.get(name, "object"))
 
 
 def _visitors(known: Known, moment: datetime) -> pd.DataFrame:

@@ -253,7 +253,8 @@ def examples(view: OnlineView) -> dict[str, object]:
 def _converts(model, listing: dict, visitor: dict, looks: list[dict], context: dict) -> dict[str, object]:
     from wanderbricks_assets.models.conversion_online import pair_row
 
-    return model.predict(pair_row(listing, visitor, looks, **context)).to_dict("records")[0]
+    row = model.predict_columns(pair_row(listing, visitor, looks, **context))
+    return {name: value[0] for name, value in row.items()}
 
 
 def _snapshot(view: OnlineView) -> Snapshot:

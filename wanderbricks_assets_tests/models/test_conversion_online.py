@@ -36,7 +36,7 @@ def online(known, pairs: pd.DataFrame, viewed_at) -> pd.DataFrame:
     looks = {user: group.to_dict("records") for user, group in known.looks.groupby("user_id")}
     context = {"viewed_at": viewed_at, "device_type": "mobile", "referrer": "direct"}
     rows = [
-        pair_row(listings[home], visitors[user], looks.get(user, []), **context)
+        pd.DataFrame(pair_row(listings[home], visitors[user], looks.get(user, []), **context))
         for user, home in pairs[["user_id", "property_id"]].itertuples(index=False)
     ]
     return pd.concat(rows, ignore_index=True)
