@@ -208,7 +208,9 @@ def test_without_a_view_the_product_api_says_what_to_do(registry, client):
     assert "materialize the asset online_view" in answer.json()["message"]
 
 
-def test_no_request_made_up_from_the_documentation_is_a_server_error(client):
+def test_no_request_made_up_from_the_documentation_is_a_server_error(client, monkeypatch):
+    # MLflow leaves this stand-in behind where two servers load a model at once; Hypothesis, reading all modules, trips.
+    monkeypatch.delitem(sys.modules, "dbutils", raising=False)
     document = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
     codes: dict[int, int] = {}
     for found in document.get_all_operations():
