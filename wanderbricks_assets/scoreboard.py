@@ -8,7 +8,8 @@ import dagster as dg
 
 from wanderbricks_assets.floors import MEANING, floor
 from wanderbricks_assets.models.lifecycle import judge
-from wanderbricks_assets.models.registry import Candidate, ModelRegistry
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.models.versions import Candidate
 from wanderbricks_assets.partitions import WEEKLY, ended, window_of
 from wanderbricks_assets.plain import plain
 from wanderbricks_assets.resources.lake import Lake

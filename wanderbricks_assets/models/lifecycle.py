@@ -15,7 +15,9 @@ from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.models.card import model_card
 from wanderbricks_assets.models.gates import GATES, Verdict, compare, refusal, verdicts
 from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Scores, Tables
-from wanderbricks_assets.models.registry import CUTOFF, Candidate, ModelRegistry, digest
+from wanderbricks_assets.models.registry import CUTOFF, ModelRegistry
+from wanderbricks_assets.models.training_files import digest
+from wanderbricks_assets.models.versions import Candidate
 from wanderbricks_assets.partitions import LAST_3_YEARS_OF_WEEKS, WEEKLY, run_window, window_of
 from wanderbricks_assets.pictures import picture
 from wanderbricks_assets.resources.lake import Lake

@@ -5,25 +5,31 @@ Times in tags are ISO, naive UTC. A training run that could not learn is an MLfl
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import dagster as dg
 
 from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.models.drift import reference, sample
-from wanderbricks_assets.models.model import Calibration, Evaluation, Interval, Model, Scores
+from wanderbricks_assets.models.model import Evaluation, Model, Scores
+from wanderbricks_assets.models.training_files import (
+    ROWS,
+    SCORES,
+    digest,
+    read_scores,
+    without_nested,
+    write_evaluation,
+)
+from wanderbricks_assets.models.versions import Candidate, Champion, Registered
 from wanderbricks_assets.resources.workspace import workspace
 from wanderbricks_assets.targets import TARGETS, Target
 
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.pyfunc import PyFuncModel
 
     from wanderbricks_assets.settings import Settings
 
@@ -40,58 +45,7 @@ CHALLENGER = "Challenger"
 _FOR_SCHEMA = 1000  # rows that the schema of a dataset is inferred from
 _SERVED = Path(__file__).parent / "served.py"
 _REQUEST = "serving_input_example.json"  # MLflow's name
-_SCORES, _ROWS = "scores", "evaluated_rows.parquet"
 CARD, FLOOR, DECISION, REFERENCE = "model_card.md", "floor", "decision", "drift_reference.json"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """The newest training of a model: an evaluated version, or the reason why there is none.
-
-    decision: what promotion has decided about it, if it has.
-    """
-
-    cutoff: datetime
-    run_id: str
-    version: str | None
-    refusal: str | None
-    decision: str | None = None
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A version on record: its training run, what promotion decided about it, and whether it was ever let serve."""
-
-    version: str
-    cutoff: datetime
-    run_id: str
-    decision: str | None
-    promoted: bool
-
-
-class Input(NamedTuple):
-    """A column that a version asks for: its name, its MLflow type, and whether it must be there."""
-
-    name: str
-    kind: str
-    required: bool
-
-
-@dataclass(frozen=True)
-class Champion:
-    """A version that may serve, the moment up to which it has seen the world, and the version as MLflow describes it,
-    with signature and input example."""
-
-    version: str
-    cutoff: datetime
-    model: Model
-    pyfunc: PyFuncModel
-
-    @cached_property
-    def inputs(self) -> tuple[Input, ...]:
-        """The columns of the signature."""
-        columns = self.pyfunc.metadata.signature.inputs
-        return tuple(Input(column.name, column.type.name, column.required) for column in columns)
 
 
 class RegistryAway(Exception):
@@ -179,11 +133,11 @@ class ModelRegistry(dg.ConfigurableResource):
             CodeDatasetSource({"tables": ", ".join(model.reads), CUTOFF: cutoff}),
             name=f"{target.model} as of {cutoff}",
             digest=digest(training),
-            schema=mlflow.models.infer_signature(_without_nested(training).head(_FOR_SCHEMA)).inputs,
+            schema=mlflow.models.infer_signature(without_nested(training).head(_FOR_SCHEMA)).inputs,
         )
         mlflow.log_input(dataset, context="training")
         with tempfile.TemporaryDirectory() as folder:
-            self._log_evaluation(Path(folder), evaluation)
+            mlflow.log_artifacts(str(write_evaluation(Path(folder) / "evaluation", evaluation)))
             mlflow.log_text(card, CARD)
             said = reference(model.predict(sample(inputs)))
             mlflow.log_dict({"inputs": reference(inputs), "predictions": said}, REFERENCE)
@@ -238,8 +192,8 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def card(self, run_id: str) -> str:
         """The model card that a run logged, in Markdown."""
-        with tempfile.TemporaryDirectory() as place:
-            return Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{CARD}", dst_path=place)).read_text()
+        with self._artifact(run_id, CARD) as file:
+            return file.read_text()
 
     def candidate(self, target: Target, cutoff: datetime | None = None) -> Candidate | None:
         """The newest training by cutoff (or that of one cutoff), and of several the last; None before the first."""
@@ -268,21 +222,9 @@ class ModelRegistry(dg.ConfigurableResource):
     def scores(self, run_id: str) -> Scores:
         """The scores that a training run logged."""
         if run_id not in self._scores:  # a run's scores never change, and gates, promotion and scoreboard all ask
-            self._scores[run_id] = self._read_scores(run_id)
+            with self._artifact(run_id, SCORES) as folder:
+                self._scores[run_id] = read_scores(folder)
         return self._scores[run_id]
-
-    def _read_scores(self, run_id: str) -> Scores:
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{_SCORES}", dst_path=place))
-            summary = json.loads((folder / "summary.json").read_text())
-            return Scores(
-                metric=Interval(**summary["metric"]),
-                baseline=summary["baseline"],
-                calibration=Calibration(**summary["calibration"]),
-                metrics=summary["metrics"],
-                losses=pd.read_parquet(folder / "losses.parquet")["loss"],
-                slices=pd.read_json(StringIO(summary["slices"]), orient="split"),
-            )
 
     def reference(self, run_id: str) -> dict[str, dict]:
         """How `inputs` and `predictions` were distributed at training (models/drift.py); empty of versions older than
@@ -302,8 +244,8 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def evaluated_rows(self, run_id: str) -> pd.DataFrame:
         """The evaluated predictions that a training run logged: see Evaluation."""
-        with tempfile.TemporaryDirectory() as place:
-            return pd.read_parquet(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{_ROWS}", dst_path=place))
+        with self._artifact(run_id, ROWS) as file:
+            return pd.read_parquet(file)
 
     def floor(self, run_id: str) -> float | None:
         """What `record_floor` has recorded."""
@@ -402,21 +344,10 @@ class ModelRegistry(dg.ConfigurableResource):
         version = self._client.create_model_version(name, model.model_uri, run_id, tags=tags, model_id=model.model_id)
         return str(version.version)
 
-    def _log_evaluation(self, folder: Path, evaluation: Evaluation) -> None:
-        summary = {
-            "metric": vars(evaluation.metric),
-            "baseline": evaluation.baseline,
-            "calibration": vars(evaluation.calibration),
-            "metrics": evaluation.metrics,
-            "slices": evaluation.slices.to_json(orient="split", index=False),
-        }
-        place = folder / _SCORES
-        place.mkdir()
-        (place / "summary.json").write_text(json.dumps(summary, indent=2, default=float))
-        evaluation.losses.rename("loss").to_frame().to_parquet(place / "losses.parquet")
-        self._mlflow.log_artifacts(str(place), _SCORES)
-        evaluation.rows.to_parquet(folder / _ROWS)
-        self._mlflow.log_artifact(str(folder / _ROWS))
+    @contextmanager
+    def _artifact(self, run_id: str, name: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as place:
+            yield Path(self._mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{name}", dst_path=place))
 
     def _versions(self, target: Target, run_id: str | None = None) -> list[ModelVersion]:
         """The versions of a model, or those that one run has made."""
@@ -472,14 +403,3 @@ class ModelRegistry(dg.ConfigurableResource):
             # Features are complete by contract; MLflow cannot know that and asks for it in every run.
             warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
         return mlflow
-
-
-def digest(training: pd.DataFrame) -> str:
-    """The same for the same rows in the same order; lists play no part."""
-    frame = _without_nested(training)
-    return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:8]
-
-
-def _without_nested(frame: pd.DataFrame) -> pd.DataFrame:
-    """Lists have no hash; they play no part in training."""
-    return frame[[name for name in frame.columns if not isinstance(frame[name].iloc[0], list | dict)]]

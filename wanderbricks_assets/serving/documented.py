@@ -13,7 +13,7 @@ from wanderbricks_assets.serving.frames import as_json
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
-    from wanderbricks_assets.models.registry import Champion, Input
+    from wanderbricks_assets.models.versions import Champion, Input
     from wanderbricks_assets.serving.served_models import ServedModels
 
 _OPEN = ("/health", "/ready")

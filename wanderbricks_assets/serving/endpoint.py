@@ -15,7 +15,7 @@ from wanderbricks_assets.serving.served_models import ServedModels
 from wanderbricks_assets.targets import DEFAULT, ENDPOINT, Target
 
 if TYPE_CHECKING:
-    from wanderbricks_assets.models.registry import Champion
+    from wanderbricks_assets.models.versions import Champion
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from wanderbricks_assets.lazy import np
 from wanderbricks_assets.serving.errors import bad_request
 
 if TYPE_CHECKING:
-    from wanderbricks_assets.models.registry import Input
+    from wanderbricks_assets.models.versions import Input
 
 _FORMATS = ("dataframe_records", "dataframe_split")
 _KINDS = {  # the Python types of JSON that a column of an MLflow type may hold

@@ -18,7 +18,8 @@ from wanderbricks_assets.serving.frames import as_json
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
-    from wanderbricks_assets.models.registry import Champion, ModelRegistry
+    from wanderbricks_assets.models.registry import ModelRegistry
+    from wanderbricks_assets.models.versions import Champion
 
 logger = logging.getLogger(__name__)
 

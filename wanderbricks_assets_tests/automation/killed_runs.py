@@ -72,10 +72,10 @@ def _ran(moment: datetime, folder: Path, seconds: float | None = None) -> bool:
 
 
 def _run(moment: datetime) -> int:
-    from wanderbricks_assets import cli
+    from wanderbricks_assets.cli.materializing import materialize
     from wanderbricks_assets.settings import read_settings
 
-    return cli._materialize(read_settings(), moment)
+    return materialize(read_settings(), moment)
 
 
 def _in_child(work: Callable[[], int | None], folder: Path, seconds: float | None = None) -> int:

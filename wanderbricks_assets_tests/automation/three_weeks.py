@@ -144,10 +144,10 @@ def _undisturbed() -> dict:
 
 
 def _caught_up(moment: datetime) -> None:
-    from wanderbricks_assets import cli
+    from wanderbricks_assets.cli.materializing import materialize
     from wanderbricks_assets.settings import read_settings
 
-    code = cli._materialize(read_settings(), moment)
+    code = materialize(read_settings(), moment)
     assert code in (0, 2), f"the home could not be caught up: {code}"
 
 

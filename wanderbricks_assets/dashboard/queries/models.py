@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from wanderbricks_assets.lazy import Table, pd
 from wanderbricks_assets.models.gates import verdicts
 from wanderbricks_assets.models.lifecycle import judge
-from wanderbricks_assets.models.registry import ModelRegistry, Registered
+from wanderbricks_assets.models.registry import ModelRegistry
+from wanderbricks_assets.models.versions import Registered
 from wanderbricks_assets.targets import Target
 
 SHOWN = 12  # versions of a model

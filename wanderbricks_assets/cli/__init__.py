@@ -1,31 +1,24 @@
 """The `wanderbricks` command: simulate a marketplace, run everything, see how good the models are, open the UI."""
 
-import getpass
 import json
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from wanderbricks_assets.home import (
-    CannotWriteThere,
-    HomeInUse,
-    enter,
-    make_databases,
-    only_process,
-    writing_to,
-)
-from wanderbricks_assets.settings import Settings, default_hourly_start, default_start, read_settings
+from wanderbricks_assets.cli import prices
+from wanderbricks_assets.cli.console import COULD_NOT_RUN, GATE_FAILED, console, sentences
+from wanderbricks_assets.cli.installation import Home, enter_made, settings_of
+from wanderbricks_assets.cli.materializing import materialize, scores
+from wanderbricks_assets.home import only_process, writing_to
+from wanderbricks_assets.settings import Settings, default_hourly_start, default_start
 from wanderbricks_assets.window import midnight
 
 # Linear algebra in one thread, here and in the servers started from here: results are the same on a machine of any
@@ -41,21 +34,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-prices = typer.Typer(help="Decide about recommended prices.", no_args_is_help=True)
-app.add_typer(prices, name="prices")
-# Logs and pipes have no width of their own; tables need some.
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 150)
+app.add_typer(prices.app, name="prices")
 
-Home = Annotated[
-    Path | None, typer.Option(help="Folder of this installation: lake, MLflow, Dagster. [default: .wanderbricks]")
-]
-Property = Annotated[int | None, typer.Option("--property", help="Property whose price was recommended.")]
-Night = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Night of the stay.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every night (of --property) with an undecided new price.")]
-Note = Annotated[str | None, typer.Option(help="Why.")]
-By = Annotated[str | None, typer.Option(help="Who decided. [default: the account that runs this]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
-COULD_NOT_RUN, GATE_FAILED = 1, 2
 _LOOKS_AT_THE_CLOCK = 5  # seconds
 # Typer's usage errors, of which this is one kind, would end with 2, which here means that a gate failed.
 typer.BadParameter.__base__.exit_code = COULD_NOT_RUN
@@ -83,7 +64,7 @@ def simulate(
     """Fill a folder with the tables of a simulated marketplace, or go on from where it stands."""
     from wanderbricks_assets.simulator import simulate as run_simulator
 
-    folder = out or _settings(home).source_folder
+    folder = out or settings_of(home).source_folder
     if follow and until:
         raise typer.BadParameter("--follow goes on for ever; leave out --until")
     began = time.monotonic()
@@ -92,7 +73,7 @@ def simulate(
         if day.day == 1:
             console.print(f"simulated up to {day:%B %Y}   {time.monotonic() - began:4.0f} s")
 
-    with _sentences(), writing_to(folder):
+    with sentences(), writing_to(folder):
         summary = run_simulator(
             folder, until or _now(), start=start, scale=scale, seed=seed, profile=profile, progress=show
         )
@@ -104,7 +85,7 @@ def simulate(
     while follow:
         time.sleep(_LOOKS_AT_THE_CLOCK)
         if _now() > summary.until:
-            with _sentences(), writing_to(folder):
+            with sentences(), writing_to(folder):
                 summary = run_simulator(folder, _now())
             console.print(f"{summary.until:%Y-%m-%d %H:%M} UTC: {sum(summary.rows.values()):,} events")
 
@@ -125,8 +106,8 @@ def run(
     Exit code 0: all ran and every gate is passed; 2: all ran, some gate failed; 1: something could not run.
     """
     moment = as_of or _now()
-    with _sentences():
-        settings = _settings(home, source=source, start=start.date() if start else None)
+    with sentences():
+        settings = settings_of(home, source=source, start=start.date() if start else None)
         _check_that_it_runs_here(settings)
         if moment > _now():
             raise ValueError(f"--as-of {moment:%Y-%m-%d} has not come yet")
@@ -134,16 +115,16 @@ def run(
         settings.hourly_start = settings.hourly_start or default_hourly_start(settings.start, moment.date())
         if moment.date() <= settings.start:
             raise ValueError(f"--as-of {moment:%Y-%m-%d} is not after the first day of history, {settings.start}")
-    raise typer.Exit(_materialize(settings, moment))
+    raise typer.Exit(materialize(settings, moment))
 
 
 @app.command()
 def scoreboard(home: Home = None, as_json: AsJson = False) -> None:
     """How good each model is: its metric against target, naive baseline and, where truth is known, the floor."""
-    _enter_made(home)
+    enter_made(home)
     from wanderbricks_assets.scoreboard import Row
 
-    rows = _scoreboard()
+    rows = scores()
     if as_json:
         typer.echo(json.dumps([row.as_json() for row in rows], indent=2))
         return
@@ -168,7 +149,7 @@ def recheck(
 
     Exit code 0: all hold; 2: some failed; 1: something could not be checked.
     """
-    _enter_made(home)
+    enter_made(home)
     import dagster as dg
 
     from wanderbricks_assets.automation.orphans import PROCESS, sign_of_life
@@ -179,8 +160,8 @@ def recheck(
 
     if last >= midnight(_now().date()):
         raise typer.BadParameter(f"--to {last:%Y-%m-%d} has not ended yet")
-    running = _settings(home).home / "running"
-    with _sentences(), dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
+    running = settings_of(home).home / "running"
+    with sentences(), dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
         place = {name: defs.resources[name] for name in ("lake", "source", "registry")}
         places = Places(**place, instance=instance)
         with recheck_run(instance, first.date(), last.date(), {PROCESS: process}) as run_id:
@@ -203,13 +184,13 @@ def recheck(
 @app.command()
 def tidy(home: Home = None) -> None:
     """Delete files of the lake that were replaced a week ago or longer, as the daemon does every Sunday."""
-    _enter_made(home)
+    enter_made(home)
     from wanderbricks_assets.automation.tidying import tidy_lake, tidy_logs
     from wanderbricks_assets.resources.lake import CannotWrite
     from wanderbricks_assets.resources.tables import lake_of
 
-    settings = _settings(home)
-    with _sentences(CannotWrite):
+    settings = settings_of(home)
+    with sentences(CannotWrite):
         deleted = tidy_lake(lake_of(settings))
         for name in tidy_logs(settings.home / "logs"):
             console.print(f"{name} was set aside: it had grown large")
@@ -229,13 +210,13 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Fit and evaluate a model at past origins beside simpler methods. Registers nothing."""
-    _enter_made(home)
+    enter_made(home)
     from wanderbricks_assets.backtesting import backtest_home
     from wanderbricks_assets.definitions import defs
     from wanderbricks_assets.models.model import CannotLearn
 
     place = {name: defs.resources[name] for name in ("lake", "source")}
-    with _sentences(NotImplementedError, CannotLearn):
+    with sentences(NotImplementedError, CannotLearn):
         result = backtest_home(model, **place, count=origins, first=first.date() if first else None, every=every)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2))
@@ -271,8 +252,8 @@ def up(
     from wanderbricks_assets.servers import serve as serve_all
 
     with ExitStack() as held:
-        with _sentences():
-            settings = _settings(home, source=source)
+        with sentences():
+            settings = settings_of(home, source=source)
             _check_that_it_runs_here(settings)
             if settings.engine == "spark" and "SPARK_REMOTE" not in os.environ:
                 raise ValueError(
@@ -287,10 +268,10 @@ def up(
         if "ui_url" not in settings.model_fields_set:
             settings.ui_url = f"http://{host}:{port}"
         if settings.source_folder == settings.home / "source":
-            with _sentences(), writing_to(settings.home):
+            with sentences(), writing_to(settings.home):
                 settings.save()
             simulate(settings.source_folder, until=_now(), start=midnight(settings.first_day), scale=scale)
-        code = _materialize(settings, _now(), servers_are_down=True)
+        code = materialize(settings, _now(), servers_are_down=True)
         scoreboard(settings.home)
         if code == COULD_NOT_RUN:
             raise typer.Exit(code)
@@ -308,10 +289,10 @@ def serve(
 
     Set WANDERBRICKS_SERVE_TOKEN to the token that requests must carry.
     """
-    _enter_made(home)
+    enter_made(home)
     from wanderbricks_assets.serving.app import run as run_service
 
-    with _sentences():
+    with sentences():
         run_service(host, port, workers)
 
 
@@ -325,45 +306,10 @@ def dashboard(
     ] = 8501,
 ) -> None:
     """Revenue, demand, prices, customers, marketing and models, for people who would rather look than read."""
-    _enter_made(home)
+    enter_made(home)
     from wanderbricks_assets.dashboard.__main__ import serve
 
     serve(host, port)
-
-
-def _deciding(choice: str) -> Callable[..., None]:
-    def decide(
-        property_id: Property = None,
-        night: Night = None,
-        everything: Everything = False,
-        note: Note = None,
-        by: By = None,
-        home: Home = None,
-    ) -> None:
-        _enter_made(home)
-        from wanderbricks_assets.activation.decisions import Decision, record_decisions, undecided
-        from wanderbricks_assets.resources.tables import lake_of
-
-        lake, moment = lake_of(_settings(home)), datetime.now(UTC).replace(tzinfo=None)
-        with _sentences():
-            if everything == (night is not None) or (night and property_id is None):
-                raise ValueError("give --property and --date for one night, or --all for every night that is open")
-            if everything:
-                decisions = undecided(lake, choice, moment, property_id, note)
-            else:
-                decisions = [Decision(property_id, night.date(), choice, note)]
-            rows = record_decisions(lake, decisions, by or getpass.getuser(), moment)
-        for row in rows[:20]:
-            prices_of = f"{row['recommended_price']:g} instead of {row['current_price']:g}"
-            console.print(f"{choice}ed: property {row['property_id']} on {row['target_date']}, {prices_of}")
-        console.print(f"{len(rows):,} recorded")
-
-    return decide
-
-
-for _choice in ("accept", "reject"):
-    _help = f"Record that recommended prices are {_choice}ed. A later decision supersedes an earlier one."
-    prices.command(_choice, help=_help)(_deciding(_choice))
 
 
 @app.command()
@@ -372,14 +318,14 @@ def rules(
     home: Home = None,
 ) -> None:
     """Check the rules that marketing edits, and say which files hold."""
-    with _sentences():
-        folder = _settings(home).rules_folder
+    with sentences():
+        folder = settings_of(home).rules_folder
     from wanderbricks_assets.activation.audience import audience_rules
     from wanderbricks_assets.contracts.rules import RULES
     from wanderbricks_assets.models.customer_actions import read_actions
     from wanderbricks_assets.rules.reading import copy_for_editing, rules_file
 
-    with _sentences():
+    with sentences():
         if edit:
             copy_for_editing(folder)
         for contract in RULES.values():
@@ -403,99 +349,6 @@ def doctor() -> None:
     raise typer.Exit(COULD_NOT_RUN if any(not finding.ok and finding.weight == "needed" for finding in findings) else 0)
 
 
-def _materialize(settings: Settings, moment: datetime, servers_are_down: bool = False) -> int:
-    from wanderbricks_assets.automation.alerts.destinations import alert_destinations
-    from wanderbricks_assets.resources.source import FilesSource, SourceError
-
-    with _sentences(SourceError):
-        alert_destinations(settings)  # a person is told of a wrong address now, not when something fails
-        if settings.is_made:
-            settings.save()  # says so when this home was made from another source
-        FilesSource(folder=str(settings.source_folder)).require()
-    # Steps say themselves what they could not write; this is for the home's own files and databases.
-    with _said(CannotWriteThere, HomeInUse), writing_to(settings.home), only_process(settings, "run"):
-        enter(settings)
-        make_databases(settings)
-        settings.save()
-        return _catch_up(settings, moment, servers_are_down)
-
-
-def _catch_up(settings: Settings, moment: datetime, servers_are_down: bool) -> int:
-    # One event for a range of planned partitions, not one for each: halves the time that recording history takes.
-    os.environ["DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"] = "true"
-    import dagster as dg
-    from dagster._core.storage.tags import MAX_RETRIES_TAG
-
-    from wanderbricks_assets.automation.alerts.sensor import tell
-    from wanderbricks_assets.automation.catch_up import Progress, catch_up
-    from wanderbricks_assets.automation.orphans import (
-        PROCESS,
-        close_orphans,
-        close_training_runs,
-        evaluate_checks,
-        sign_of_life,
-    )
-    from wanderbricks_assets.definitions import defs
-    from wanderbricks_assets.models.registry import RegistryAway
-
-    began = time.monotonic()
-
-    def show(step: Progress) -> None:
-        mark = {
-            "done": "[green]done   [/green]",
-            "failed": "[red]failed [/red]",
-            "skipped": "[yellow]skipped[/yellow]",
-        }[step.state]
-        in_all = time.monotonic() - began
-        console.print(f"{mark} {step.step:<36} {step.seconds:6.1f} s   {step.left:3} left   {in_all:6.0f} s in all")
-
-    console.print(f"Materializing up to {moment:%Y-%m-%d %H:%M} UTC from {settings.source_folder}")
-    running = settings.home / "running"
-    with dg.DagsterInstance.get() as instance, sign_of_life(running) as process:
-        for orphan in close_orphans(instance, running, launched=servers_are_down):
-            console.print(f"Run {orphan} was left open by a process that died; it is marked as failed.")
-        # What this process leaves undone the next one does, not the daemon.
-        tags = {PROCESS: process, MAX_RETRIES_TAG: "0"}
-        outcome = catch_up(defs, instance, moment, show, tags)
-        evaluate_checks(defs, instance, tags)
-        with suppress(RegistryAway):  # the outcome says it
-            close_training_runs(instance, defs.resources["registry"])
-        alerts = tell(instance, defs.get_repository_def(), settings, _say_title)
-    console.print(
-        f"{len(outcome.materialized)} assets in {outcome.runs} runs, {time.monotonic() - began:.0f} s"
-        if outcome.runs
-        else "Nothing is missing."
-    )
-    for reason, steps in outcome.broken.items():
-        console.print(f"[red]could not run[/red] {', '.join(steps)}: {escape(reason)}")
-    if outcome.not_begun:
-        console.print(f"[red]not begun[/red] {', '.join(outcome.not_begun)}: what they read is not there")
-    console.print(f"Alerts: {alerts} See {settings.alerts_page.as_uri()}")
-    if outcome.broken:
-        return COULD_NOT_RUN
-    failed = [row for row in _scoreboard(floors=False, moment=moment) if not row.passed]
-    for row in failed:
-        console.print(f"[red]gate failed[/red] {row.model}: {escape(row.reason)}")
-    return GATE_FAILED if failed else 0
-
-
-def _say_title(alert: str) -> None:
-    console.print(f"[red]alert[/red] {escape(alert.partition(chr(10))[0])}")
-
-
-def _scoreboard(floors: bool = True, moment: datetime | None = None):
-    from wanderbricks_assets.definitions import defs
-    from wanderbricks_assets.scoreboard import scoreboard_rows
-
-    place = {name: defs.resources[name] for name in ("registry", "lake", "source")}
-    return scoreboard_rows(**place, floors=floors, moment=moment)
-
-
-def _settings(home: Path | None, **given) -> Settings:
-    chosen = {name: value for name, value in {"home": home, **given}.items() if value is not None}
-    return read_settings(**chosen)
-
-
 def _check_that_it_runs_here(settings: Settings) -> None:
     if settings.profile != "local":
         raise ValueError(
@@ -504,33 +357,5 @@ def _check_that_it_runs_here(settings: Settings) -> None:
         )
 
 
-def _enter_made(home: Path | None) -> None:
-    """Enter a home that `run` or `up` has made; these commands make none."""
-    with _sentences():
-        settings = _settings(home)
-        if not settings.is_made:
-            raise ValueError(f"{settings.home} is no home yet: `wanderbricks run` or `wanderbricks up` makes it")
-        settings.save()  # says so when the environment names another start or source than this home was made with
-        enter(settings)
-
-
-def _sentences(*kinds: type[Exception]) -> AbstractContextManager[None]:
-    """Say what a person did wrong in the error's own sentence, without a traceback, and exit with 1."""
-    return _said(ValueError, *kinds)
-
-
-@contextmanager
-def _said(*kinds: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except kinds as error:
-        console.print(f"[red]{escape(str(error))}[/red]")
-        raise typer.Exit(COULD_NOT_RUN) from error
-
-
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
-
-
-if __name__ == "__main__":
-    app()

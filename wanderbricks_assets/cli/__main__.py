@@ -1,0 +1,3 @@
+from wanderbricks_assets.cli import app
+
+app()
