@@ -29,6 +29,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from wanderbricks_assets.resources.lake import Lake
+from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.serving.endpoint import ENDPOINT
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.targets import TARGETS
@@ -71,37 +73,43 @@ def main() -> None:
 
 
 def _promoted(home: Path, place: Path) -> Path:
-    """A home with the lake and the view of the given one, and a registry in which the newest versions serve."""
+    """A home with the lake of the given one, a registry in which the newest versions serve, and the view for them."""
+    from wanderbricks_assets.activation.online_asset import view_tables
+    from wanderbricks_assets.activation.online_view import write_view
     from wanderbricks_assets.models.registry import ModelRegistry
 
     shutil.copy(home / "mlflow.db", place)
-    for name in ("settings.json", "lake", "online"):
-        if (home / name).exists():
-            (place / name).symlink_to(home / name)
+    for name in ("settings.json", "lake"):
+        (place / name).symlink_to(home / name)
     registry = ModelRegistry.of(Settings(home=place))
     for target in TARGETS.values():
         candidate = registry.candidate(target)
         if candidate and candidate.version:
             registry.promote(target, candidate.version)
+    converts = registry.serving_version(TARGETS["conversion_predictor"]) is not None
+    write_view(Settings(home=place).online_view, view_tables(*_tables_of(home), converts))
     return place
+
+
+def _tables_of(home: Path) -> tuple[Lake, FilesSource]:
+    source = json.loads((home / "settings.json").read_text())["source"]
+    return Lake(folder=str(home / "lake")), FilesSource(folder=source)
 
 
 def _rows(home: Path) -> dict[str, list[dict]]:
     """By model, ROWS of what it predicts from at its cutoff, as JSON has them."""
     from wanderbricks_assets.models.registry import ModelRegistry
-    from wanderbricks_assets.resources.lake import Lake
-    from wanderbricks_assets.resources.source import FilesSource
     from wanderbricks_assets.resources.tables import tables_until
     from wanderbricks_assets.serving.frames import as_json
 
     registry = ModelRegistry.of(Settings(home=home))
-    source = FilesSource(folder=json.loads((home / "settings.json").read_text())["source"])
+    lake, source = _tables_of(home)
     found = {}
     for name, target in TARGETS.items():
         champion = registry.champion(target)
         if champion is None:
             continue
-        tables = tables_until(champion.model.reads, Lake(folder=str(home / "lake")), source, champion.cutoff)
+        tables = tables_until(champion.model.reads, lake, source, champion.cutoff)
         inputs = champion.model.inputs(tables, champion.cutoff)
         inputs = inputs.sample(ROWS, replace=len(inputs) < ROWS, random_state=0)
         found[name] = json.loads(as_json(dict(inputs.items())))["predictions"]
