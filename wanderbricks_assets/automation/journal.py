@@ -102,11 +102,11 @@ class SourceJournal(dg.ConfigurableResource):
 
 
 def _content(source: FilesSource, known: pd.DataFrame | None) -> pd.DataFrame:
-    found = []
+    found, begin = [], len(str(Path(source.folder))) + 1
     for table in SOURCE:
-        for file in source.files(table):
-            stat = file.stat()
-            found.append((table, str(file.relative_to(source.folder)), stat.st_mtime_ns, stat.st_size))
+        for file in map(str, source.files(table)):
+            stat = os.stat(file)
+            found.append((table, file[begin:], stat.st_mtime_ns, stat.st_size))
     files = pd.DataFrame(found, columns=_COLUMNS[:4])
     if known is None:
         kept, fresh = None, files

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.contracts.tables import LAKE
@@ -13,7 +13,7 @@ from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.resources.spark_lake import SparkLake
 from wanderbricks_assets.settings import Settings
-from wanderbricks_assets.window import Window
+from wanderbricks_assets.window import Window, midnight
 
 
 def lake_of(settings: Settings) -> Lake:
@@ -29,11 +29,18 @@ def _has_delta(settings: Settings) -> bool:
     return is_seen or "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
-def tables_until(names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime) -> dict[str, Table]:
-    """The named tables of lake and source; of tables with a time column only the rows before the moment."""
-    past = Window(datetime.fromordinal(1), moment, opens=True)
+def tables_until(
+    names: Iterable[str], lake: Lake, source: FilesSource, moment: datetime, years: Mapping[str, int] = {}
+) -> dict[str, Table]:
+    """The named tables of lake and source; of tables with a time column only the rows before the moment, and of those
+    in `years` only so many years of them.
+
+    Those begin with a month, as the files of the lake do, and so with the same day for all moments of a month.
+    """
     tables = {}
     for name in names:
         place, contract = (lake, LAKE[name]) if name in LAKE else (source, SOURCE[name])
+        first = date(moment.year - years[name], moment.month, 1) if name in years else date.min
+        past = Window(midnight(first), moment, opens=name not in years)
         tables[name] = place.read(name, past if contract.time_column else None)
     return tables

@@ -202,6 +202,37 @@ def test_tables_until_a_moment_hold_only_what_came_before_it(tmp_path: Path):
     assert tables["page_views"].view_id.to_pyarrow().to_pylist() == [1]
 
 
+def test_tables_that_are_read_some_years_back_begin_with_the_month(tmp_path: Path):
+    from wanderbricks_assets.resources.lake import Lake
+
+    moments = ("2023-12-31 23:59", "2024-01-01", "2026-12-30", "2026-12-31")
+    for number, moment in enumerate(moments):
+        write_views(tmp_path / f"page_views/date={moment[:10]}/part-0.parquet", view(number, moment))
+    given = (("page_views",), Lake(folder=str(tmp_path / "lake")), source_of(tmp_path))
+    found = [
+        tables_until(*given, at(moment), years)["page_views"].view_id.to_pyarrow().to_pylist()
+        for moment in ("2027-01-01", "2026-12-31")
+        for years in ({"page_views": 3}, {"page_views": 2}, {"bookings": 1})
+    ]
+    assert [sorted(ids) for ids in found] == [[1, 2, 3], [2, 3], [0, 1, 2, 3], [0, 1, 2], [2], [0, 1, 2]]
+
+
+def test_the_newest_event_is_looked_for_in_the_last_folder_that_has_one(tmp_path: Path):
+    source = source_of(tmp_path)
+    write_views(tmp_path / "page_views/date=2024-01-01/part-0.parquet", view(1, "2024-01-01 10:00"))
+    write_views(tmp_path / "page_views/date=2024-01-02/part-0.parquet", view(2, "2024-01-02 09:00"))
+    write_views(tmp_path / "page_views/date=2024-01-02/part-1.parquet", view(3, "2024-01-02 12:00"))
+    assert source.newest("page_views") == at("2024-01-02 12:00")
+    write_views(tmp_path / "page_views/date=2024-01-03/part-0.parquet", view(4, "2024-01-03") | {"timestamp": None})
+    assert source.newest("page_views") == at("2024-01-02 12:00")
+
+
+def test_the_newest_event_of_one_file_is_that_of_all_and_of_no_file_none(tmp_path: Path):
+    assert source_of(tmp_path).newest("page_views") is None
+    write_views(tmp_path / "page_views.parquet", view(1, "2024-01-03"), view(2, "2024-01-01"))
+    assert source_of(tmp_path).newest("page_views") == at("2024-01-03")
+
+
 def test_a_file_that_is_no_parquet_is_named_without_the_engine_s_own_query(tmp_path):
     (tmp_path / "users.parquet").touch()
     with pytest.raises(SourceError, match=r"users\.parquet \(of 1 files\) cannot be read: [^\n]+$"):
