@@ -19,7 +19,8 @@ from wanderbricks_assets_tests import engines
 from wanderbricks_assets_tests.marketplace import assert_same, at, day, deliver, random_marketplace
 from wanderbricks_assets_tests.whole_pipeline import DAILY, compute, compute_dimensions, rows_of
 
-WITHOUT_DAYS = ("dim_property", "dim_user", "dim_destination", "dim_host", "dim_date", "quarantine_without_day")
+BEFORE_DAYS = ("dim_property", "dim_user", "dim_destination", "dim_host", "quarantine_without_day")
+WITHOUT_DAYS = (*BEFORE_DAYS, "dim_date")  # the calendar is that of the bookings
 DAILY_ASSETS = (*DAILY, "quarantine")
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
 HOURS = tuple(f"2024-01-01-{hour:02}:00" for hour in range(4))
@@ -59,7 +60,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> FilesSource:
 def installed(lake: Lake, source: FilesSource) -> Iterator[Installation]:
     with dg.DagsterInstance.ephemeral() as instance:
         installation = Installation(lake, source, instance)
-        installation.materialize(*WITHOUT_DAYS)
+        installation.materialize(*BEFORE_DAYS)
         yield installation
 
 
@@ -67,6 +68,7 @@ def installed(lake: Lake, source: FilesSource) -> Iterator[Installation]:
 def in_one_run(tmp_path_factory: pytest.TempPathFactory, source: FilesSource) -> Iterator[Installation]:
     for installation in installed(Lake(folder=str(tmp_path_factory.mktemp("in_one_run"))), source):
         installation.materialize(*DAILY_ASSETS, range_=(DAYS[0], DAYS[-1]))
+        installation.materialize("dim_date")
         installation.materialize("engagement_features", range_=(HOURS[0], HOURS[-1]))
         yield installation
 
@@ -77,6 +79,7 @@ def on_spark(in_one_run: Installation) -> Iterator[Installation]:
     engines.use("spark")
     for installation in installed(SparkLake(database="in_one_run"), in_one_run.source):
         installation.materialize(*DAILY_ASSETS, range_=(DAYS[0], DAYS[-1]))
+        installation.materialize("dim_date")
         installation.materialize("engagement_features", range_=(HOURS[0], HOURS[-1]))
         yield installation
     engines.use("duckdb")
@@ -87,6 +90,7 @@ def in_many_runs(tmp_path_factory: pytest.TempPathFactory, source: FilesSource) 
     for installation in installed(Lake(folder=str(tmp_path_factory.mktemp("in_many_runs"))), source):
         for of in DAYS:
             installation.materialize(*DAILY_ASSETS, partition=of)
+        installation.materialize("dim_date")
         for of in DAYS[:-1]:  # the days after changed bookings made on these
             installation.materialize("fact_booking_detail", partition=of)
         for hour in HOURS:

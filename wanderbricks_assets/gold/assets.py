@@ -16,6 +16,7 @@ from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_window
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
+from wanderbricks_assets.window import Window, midnight
 
 DAILY_TABLE = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
 LONGEST_LEAD_YEARS = 3  # a stay further ahead is a slip of the pen, and no reason for a calendar of centuries
@@ -30,11 +31,10 @@ def dim_property(properties: Table, property_updates: Table, destinations: Table
     return dimensions.dim_property(properties, property_updates, known)
 
 
-@dg.asset(**described(contracts.DIM_USER, "gold"))
-def dim_user(lake: Lake, users: Table, bookings: Table) -> dg.MaterializeResult:
+@dg.asset(**described(contracts.DIM_USER, "gold"), deps=["bookings"])
+def dim_user(lake: Lake, source: FilesSource, users: Table) -> dg.MaterializeResult:
     """The one table that is made of itself: it keeps the changes that it has seen."""
-    newest_event = bookings.created_at.max().to_pyarrow().as_py()
-    count = lake.revise("dim_user", partial(dimensions.dim_user, users, seen_at=newest_event))
+    count = lake.revise("dim_user", partial(dimensions.dim_user, users, seen_at=source.newest("bookings")))
     return dg.MaterializeResult(metadata={"dagster/row_count": count})
 
 
@@ -49,11 +49,12 @@ def dim_host(hosts: Table, dim_property: Table) -> Table:
 
 
 @dg.asset(**described(contracts.DIM_DATE, "gold"))
-def dim_date(dim_destination: Table, bookings: Table) -> Table:
+def dim_date(dim_destination: Table, fact_booking_history: Table) -> Table:
     """The years of all stays, and one more on either side for look-backs and horizons."""
-    stays = accepted("bookings", bookings)
-    stays = stays.filter(stays.check_in.year() <= stays.created_at.year() + LONGEST_LEAD_YEARS)
-    years = stays.aggregate(first=stays.check_in.min().year(), last=stays.check_in.max().year()).to_pandas()
+    stays = fact_booking_history
+    stays = stays.filter(stays.check_in_date.year() <= stays.created_at.year() + LONGEST_LEAD_YEARS)
+    stays = stays.aggregate(first=stays.check_in_date.min(), last=stays.check_in_date.max())
+    years = stays.select(first=stays.first.year(), last=stays.last.year()).to_pandas()
     if years.isna().any(axis=None):
         raise ValueError("bookings holds no row that is believed, so there are no years to make a calendar of")
     countries = dim_destination.select("country", "country_code").distinct().order_by("country").to_pandas()
@@ -77,19 +78,20 @@ def fact_booking_history(context: dg.AssetExecutionContext, bookings: Table, boo
     ins={
         # The state of a booking and its payments come later than the day it was made.
         "fact_booking_history": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
-        "payments": dg.AssetIn(partition_mapping=dg.AllPartitionMapping()),
     },
+    deps=[dg.AssetDep("payments", partition_mapping=dg.AllPartitionMapping())],
 )
 def fact_booking_detail(
     context: dg.AssetExecutionContext,
+    source: FilesSource,
     fact_booking_history: Table,
-    payments: Table,
     dim_property: Table,
     dim_user: Table,
 ) -> Table:
-    return booking_tables.fact_booking_detail(
-        fact_booking_history, payments, dim_property, dim_user, run_window(context)
-    )
+    days = run_window(context)
+    # Nobody pays before a booking is made: of what may be thousands of files only those since then.
+    payments = source.read("payments", Window(days.start, midnight(date.max), days.opens))
+    return booking_tables.fact_booking_detail(fact_booking_history, payments, dim_property, dim_user, days)
 
 
 @dg.asset(
