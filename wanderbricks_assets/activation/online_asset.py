@@ -10,7 +10,7 @@ from wanderbricks_assets.activation.online_view import said, write_view
 from wanderbricks_assets.contracts import predictions as contracts
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.dagster_face import DATA_TEAM
-from wanderbricks_assets.models.conversion_features import READS
+from wanderbricks_assets.models.conversion_features import READS, YEARS
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.predictions.assets import PREDICTED_BY
 from wanderbricks_assets.resources.lake import Lake
@@ -84,7 +84,7 @@ def view_tables(lake: Lake, source: FilesSource, converts: bool) -> dict[str, li
         users = lake.read("dim_user").select("user_id").distinct().to_pyarrow()["user_id"].to_pylist()
         tables["user"] = [(each, None, None) for each in users]
         if converts:
-            tables |= side_rows(sides(tables_until(READS, lake, source, newest), newest), properties)
+            tables |= side_rows(sides(tables_until(READS, lake, source, newest, YEARS), newest), properties)
     return tables | {"about": [(name, said(value)) for name, value in about.items()]}
 
 

@@ -26,6 +26,10 @@ READS = (
     "user_features",
     "engagement_features",
 )
+# Bookings and views of the same time, as rates are made of both.
+YEARS = dict.fromkeys(
+    ("page_views", "fact_booking_history", "fact_property_engagement", "property_features", "engagement_features"), 3
+)
 KEYS = ["view_id", "user_id", "property_id", "viewed_at"]
 LABEL = "converted"
 LABEL_SPAN = timedelta(days=7)  # docs/models.md: the same user books that property within 7 days

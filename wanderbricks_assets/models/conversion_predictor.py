@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate, chain
@@ -31,6 +31,7 @@ from wanderbricks_assets.models.conversion_features import (
     NUMBERS,
     RATIOS,
     READS,
+    YEARS,
     believed_views,
     view_features,
     with_label,
@@ -66,6 +67,7 @@ class ConversionPredictor(Model):
 
     name: ClassVar[str] = "conversion_predictor"
     reads: ClassVar[tuple[str, ...]] = READS
+    years: ClassVar[Mapping[str, int]] = YEARS
     flavours: ClassVar[tuple[str, ...]] = ("xgboost",)
     is_row_wise = True
     limits: ClassVar[tuple[str, ...]] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -56,6 +56,8 @@ class CustomerLtv(Model):
 
     name: ClassVar[str] = "customer_ltv"
     reads: ClassVar[tuple[str, ...]] = READS
+    # Who is a customer, and of how much, is known from all bookings.
+    years: ClassVar[Mapping[str, int]] = {"page_views": 3}
     flavours: ClassVar[tuple[str, ...]] = ("xgboost",)
     limits: ClassVar[tuple[str, ...]] = (
         "Only customers with a booking are valued; of the others nothing is known.",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.bootstrap import bootstrap_interval
@@ -55,6 +56,12 @@ class DemandPredictor(Model):
         "property_features",
         "engagement_features",
     )
+    years: ClassVar[Mapping[str, int]] = {
+        "fact_booking_daily": 3,
+        "fact_booking_history": 4,  # stays are booked ahead
+        "property_features": 3,
+        "engagement_features": 3,
+    }
     flavours = ("lightgbm", "xgboost")
     is_row_wise = True
 

@@ -73,7 +73,7 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: Lake, source: FilesSource, registry: ModelRegistry
     ) -> dg.MaterializeResult:
         cutoff = run_window(context).end
-        tables = tables_until(model.reads, lake, source, cutoff)
+        tables = tables_until(model.reads, lake, source, cutoff, model.years)
         if run_id := _trained_but_not_told(context, model, tables, cutoff, registry):
             return dg.MaterializeResult(metadata=_registered(model, run_id, registry))
         with registry.training_run(target, cutoff, context.run.run_id) as run:

@@ -85,14 +85,16 @@ class Model(ABC):
     """One of the five. Class methods turn tables into frames; instances hold what was fitted.
 
     `reads` names the tables it needs; `flavours` the libraries a saved version is loaded with; `limits` are sentences
-    for its card: what it must not be used for or trusted with. `is_row_wise`: `predict` gives each row what it would
-    give that row alone, so rows may be predicted in batches, anywhere.
+    for its card: what it must not be used for or trusted with. `years`: how far back it reads tables, by name, for what
+    it costs must not grow with all that ever was; the others it reads whole. `is_row_wise`: `predict` gives each row
+    what it would give that row alone, so rows may be predicted in batches, anywhere.
     """
 
     name: ClassVar[str]
     limits: ClassVar[tuple[str, ...]]
     reads: ClassVar[tuple[str, ...]]
     flavours: ClassVar[tuple[str, ...]]
+    years: ClassVar[Mapping[str, int]] = {}
     is_row_wise: ClassVar[bool] = False
 
     def __init__(self, seed: int = 0):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.accepted_prices import at_accepted_prices, at_listed_prices
@@ -38,6 +39,7 @@ class PricingOptimizer(Model):
 
     name = "pricing_optimizer"
     reads = ("property_features", "fact_booking_history", "price_decisions")
+    years: ClassVar[Mapping[str, int]] = {"property_features": 3, "fact_booking_history": 4}  # stays are booked ahead
     flavours = ("lightgbm",)
     limits = (
         "The response to price is estimated from prices that hosts chose; an experiment would be stronger evidence.",

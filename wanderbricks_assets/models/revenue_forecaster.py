@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from wanderbricks_assets.lazy import Columns, np, pd
 from wanderbricks_assets.models.calendar import FIRST_MONDAY
@@ -65,6 +66,7 @@ class RevenueForecaster(Model):
 
     name = "revenue_forecaster"
     reads = ("fact_booking_daily", "fact_booking_history", "dim_date")
+    years: ClassVar[Mapping[str, int]] = {"fact_booking_daily": 3, "fact_booking_history": 4}  # stays are booked ahead
     flavours = ("xgboost", "prophet")
     limits = (
         "It forecasts the marketplace as a whole, not a destination or a listing.",

@@ -12,7 +12,7 @@ from wanderbricks_assets.contracts.tables import LAKE
 from wanderbricks_assets.lazy import Table, ibis, pa
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
-from wanderbricks_assets.monitoring.realized import FIGURES, READS
+from wanderbricks_assets.monitoring.realized import FIGURES, READS, YEARS
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, ended, run_window, window_of
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
@@ -55,7 +55,7 @@ def unmeasured_days(instance: dg.DagsterInstance, moment: datetime) -> tuple[str
 def rows_of(lake: Lake, source: FilesSource, registry: ModelRegistry, moment: datetime) -> Iterator[dict]:
     """The rows of the day that ends at a moment, from what was known then."""
     for model, figures in FIGURES.items():
-        tables = tables_until(READS[model], lake, source, moment)
+        tables = tables_until(READS[model], lake, source, moment, YEARS)
         target = TARGETS[model]
         version = registry.serving_version(target, moment)
         trained = registry.metrics(registry.run_of(target, version)) if version else {}

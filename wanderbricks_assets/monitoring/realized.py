@@ -255,6 +255,7 @@ READS = {
     "pricing_optimizer": ("price_recommendations", "price_decisions", "property_updates", "fact_booking_history"),
     "customer_ltv": ("customer_value", "fact_booking_history"),
 }
+YEARS = {"page_views": 1}  # of two weeks; whose files are many
 
 
 def _no_forecast(predictions: Table, moment: datetime, days: int, else_: str) -> str:

@@ -55,7 +55,7 @@ def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinit
                 f"nothing is predicted. See the checks of {model.name}."
             )
             return
-        inputs = model.inputs(tables_until(model.reads, lake, source, moment), moment)
+        inputs = model.inputs(tables_until(model.reads, lake, source, moment, model.years), moment)
         on_spark = model.is_row_wise and engine().name == "pyspark"
         said = champion.model.predict(drift.sample(inputs) if on_spark else inputs)
         reference = registry.reference(registry.run_of(target, champion.version))
