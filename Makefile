@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock --editable
 UV := $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)
 
-.PHONY: up test lint clean
+.PHONY: up test lint bench clean
 
 up: $(VENV)/ready
 	$(BIN)/wanderbricks up
@@ -18,6 +18,10 @@ lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+# How fast it is, in some twenty minutes: `make bench > docs/performance.md` writes the page.
+bench: $(VENV)/ready-to-test
+	@$(BIN)/python -m bench
 
 # uv, in the version of the lock, installs what the lock says and checks its hashes, in seconds. Compiling, which saves
 # every later process the seconds, goes on beside what comes next.

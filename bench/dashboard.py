@@ -16,7 +16,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from bench.pages import chromium, server
+from bench.pages import chromium
+from bench.servers import server
 from wanderbricks_assets.home import enter
 from wanderbricks_assets.settings import Settings
 
@@ -53,13 +54,13 @@ def main() -> None:
     with chromium() as browser:
         for size in asked.sizes:
             width, height = SIZES[size]
-            with server(COMMAND, "_stcore/health", enter(Settings(home=asked.home))) as address:
+            with server(COMMAND, "_stcore/health", enter(Settings(home=asked.home))) as dashboard:
                 page = browser.new_page(
                     viewport={"width": width, "height": height}, color_scheme="dark" if asked.dark else "light"
                 )
                 for name in asked.pages:
                     for time_ in ("first", "again"):
-                        says, whole = open_page(page, f"{address}/{PATHS.get(name, name)}")
+                        says, whole = open_page(page, f"{dashboard.address}/{PATHS.get(name, name)}")
                         print(
                             f"{name:<10} {size:<8} {time_} says something after {says:.2f} s, whole after {whole:.2f} s"
                         )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from bench.pages import chromium, server
+from bench.pages import chromium
+from bench.servers import server
 from wanderbricks_assets.home import enter
 from wanderbricks_assets.settings import Settings
 
@@ -39,10 +40,10 @@ def main() -> None:
     asked = parser.parse_args()
     webserver = Path(sys.executable).with_name("dagster-webserver")
     command = (str(webserver), "-w", str(ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p")
-    with server(command, "server_info", enter(Settings(home=asked.home))) as address, chromium() as browser:
+    with server(command, "server_info", enter(Settings(home=asked.home))) as ui, chromium() as browser:
         page = browser.new_page(viewport=SIZE)
         for name in PAGES:
-            take(page, address, name, asked.out)
+            take(page, ui.address, name, asked.out)
 
 
 if __name__ == "__main__":

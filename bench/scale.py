@@ -9,7 +9,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
@@ -30,11 +30,13 @@ TABLES += ("property_images", "page_views", "clickstream")
 FAR_APART = 10**9  # between the ids of two copies
 
 
-def lay_side_by_side(source: FilesSource, copies: int, folder: Path) -> FilesSource:
-    """A folder with each table `copies` times, written by DuckDB."""
+def lay_side_by_side(
+    source: FilesSource, copies: int, folder: Path, tables: Iterable[str] = TABLES, days: Window | None = None
+) -> FilesSource:
+    """A folder with each table `copies` times, one file each, written by DuckDB; with `days` of views and clicks."""
     duckdb = duckdb_engine()
-    for name in TABLES:
-        files = [str(file) for file in source.files(name)]
+    for name in tables:
+        files = [str(file) for file in source.files(name, days if name in ("page_views", "clickstream") else None)]
         shifted = ", ".join(
             f"{column.name} + copy * {FAR_APART} AS {column.name}"
             for column in SOURCE[name].columns

@@ -13,9 +13,6 @@ import json
 import os
 import random
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.servers import server
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.serving.endpoint import ENDPOINT
@@ -126,7 +124,7 @@ def _leave_a_core() -> None:
 class Server:
     """A server, and the client that waits for its answers."""
 
-    process: subprocess.Popen
+    pid: int
     client: httpx.Client
 
     def get(self, path: str) -> httpx.Response:
@@ -145,53 +143,33 @@ class Server:
         return f"{self.resident():.0f} MB resident, {self._megabytes('VmHWM'):.0f} MB at most"
 
     def _megabytes(self, name: str) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition(f"{name}:")[2].split()[0]) / 1024
 
 
 @contextmanager
-def _running(module: tuple[str, ...], path: str, home: Path) -> Iterator[Server]:
-    """A server on a port of its own and one core. It is ended with all the processes that it has started: one that
-    lived on would answer for the next."""
+def _running(module: tuple[str, ...], health: str, home: Path) -> Iterator[Server]:
+    """A server on one core."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment["MLFLOW_TRACKING_URI"] = Settings(home=home).tracking_uri
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     core = str(min(os.sched_getaffinity(os.getppid())))
-    command = ["taskset", "-c", core, sys.executable, "-m", *module, "--port", str(port)]
-    log = home / f"{port}.log"
-    with log.open("ab") as out:
-        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
-    try:
-        limits = httpx.Limits(keepalive_expiry=2)  # while a rival starts ours would close the connection
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, limits=limits) as client:
-            _wait(lambda: client.get(path).status_code == 200, process, log)
-            yield Server(process, client)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-
-
-def _wait(holds: Callable[[], bool], process: subprocess.Popen, log: Path, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if holds():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"no answer within {seconds:g} s; it wrote: {log.read_text()[-2000:]}")
+    command = ["taskset", "-c", core, sys.executable, "-m", *module, "--port"]
+    limits = httpx.Limits(keepalive_expiry=2)  # while a rival starts ours would close the connection
+    with (
+        server(command, health, environment) as running,
+        httpx.Client(base_url=running.address, timeout=60, limits=limits) as client,
+    ):
+        yield Server(running.pid, client)
 
 
 def _ours(home: Path):
-    return _running(("wanderbricks_assets.cli", "serve", "--home", str(home)), "/ready", home)
+    return _running(("wanderbricks_assets.cli", "serve", "--home", str(home)), "ready", home)
 
 
 def _rival(home: Path, name: str):
     """`mlflow models serve` of the same version."""
     uri = f"models:/{TARGETS[name].registered_name}@{TARGETS[name].stage}"
-    return _running(("mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"), "/ping", home)
+    return _running(("mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"), "ping", home)
 
 
 def _path(name: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bench.dashboard import COMMAND, SIZES
-from bench.pages import server
+from bench.servers import server
 from wanderbricks_assets.dashboard.app import PAGES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -29,8 +29,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(trained: Path) -> Iterator[str]:
-    with server(COMMAND, "_stcore/health", os.environ | {"WANDERBRICKS_HOME": str(trained)}) as at:
-        yield at
+    with server(COMMAND, "_stcore/health", os.environ | {"WANDERBRICKS_HOME": str(trained)}) as dashboard:
+        yield dashboard.address
 
 
 def looks_right(page: Page, title: str) -> None:

@@ -1,7 +1,7 @@
 # ruff: noqa: T201 (prints its result)
 """How well anybody could rank the customers of the simulated marketplace by what can be seen of them.
 
-    python -m bench.customer_ceiling HOME ...
+    python -m bench.accuracy.customer_ceiling HOME ...
 
 The observer is XGBoost fitted to the true expected values of the evaluated customers themselves, on the model's own
 features, each fifth of them by the others: close to the best that can be made of these features, with labels that no

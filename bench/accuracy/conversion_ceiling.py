@@ -1,8 +1,8 @@
 # ruff: noqa: T201 (prints its result)
 """How well any observer of the simulated marketplace could tell which views become bookings, beside the model.
 
-    python bench/conversion_ceiling.py --home HOME --source SOURCE [--as-of 2026-11-16]
-    python bench/conversion_ceiling.py --simulate
+    python -m bench.accuracy.conversion_ceiling --home HOME --source SOURCE [--as-of 2026-11-16]
+    python -m bench.accuracy.conversion_ceiling --simulate
 
 The first fits XGBoost to the true probabilities of five times as many views, on the model's own features: close to
 what anybody could make of these features, with labels that no real marketplace has. Its expectation is also what the
