@@ -88,10 +88,10 @@ def markdown(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (headings, marks, *rows))
 
 
-def verdict(value: float, bound: float, is_least: bool = False) -> str:
-    """ "at most 2: held", or in bold that it was missed."""
+def verdict(value: float, bound: float, unit: str = "times", is_least: bool = False) -> str:
+    """As "at most 2 times: held", or in bold that it was missed."""
     held = value >= bound if is_least else value <= bound
-    return f"at {'least' if is_least else 'most'} {bound:g}: {'held' if held else '**missed**'}"
+    return f"at {'least' if is_least else 'most'} {bound:g} {unit}: {'held' if held else '**missed**'}"
 
 
 def say(words: str) -> None:
