@@ -13,14 +13,24 @@ REFERRERS = ("direct", "google", "facebook", "email", "instagram")
 CLICK_EVENTS = ("view", "click", "search", "filter")
 PAYMENT_STATUSES = ("completed", "refunded", "failed")
 PAYMENT_METHODS = ("credit_card", "debit_card", "paypal", "apple_pay", "google_pay")
+# What is above, or not a number at all, is a slip or a lie, and one such value would ruin every mean.
+MOST_MONEY, MOST_PLACES = 1e9, 10_000
 
 _BOOKING_COLUMNS = (
     C("user_id", "int64", "guest who booked", nullable=False, references="users.user_id"),
     C("property_id", "int64", "property booked", nullable=False, references="properties.property_id"),
     C("check_in", "date", "first night", nullable=False),
     C("check_out", "date", "day of departure", nullable=False),
-    C("guests_count", "int32", "guests", minimum=0),
-    C("total_amount", "float32", "price of the whole stay; cancelled bookings keep it", "currency", False, minimum=0),
+    C("guests_count", "int32", "guests", minimum=0, maximum=MOST_PLACES),
+    C(
+        "total_amount",
+        "float32",
+        "price of the whole stay; cancelled bookings keep it",
+        "currency",
+        False,
+        minimum=0,
+        maximum=MOST_MONEY,
+    ),
     C("status", "string", "state of the booking when the row was written", nullable=False, allowed=BOOKING_STATUSES),
     C("created_at", "timestamp", "when the booking was made", nullable=False),
     C("updated_at", "timestamp", "when this state began", nullable=False),
@@ -62,11 +72,11 @@ PROPERTIES = table(
     C("destination_id", "int64", nullable=False, references="destinations.destination_id"),
     C("title", "string"),
     C("description", "string"),
-    C("base_price", "float32", "listed price of a night, today", "currency per night", minimum=0),
+    C("base_price", "float32", "listed price of a night, today", "currency per night", minimum=0, maximum=MOST_MONEY),
     C("property_type", "string"),
-    C("max_guests", "int32", minimum=0),
-    C("bedrooms", "int32", minimum=0),
-    C("bathrooms", "int32", minimum=0),
+    C("max_guests", "int32", minimum=0, maximum=MOST_PLACES),
+    C("bedrooms", "int32", minimum=0, maximum=MOST_PLACES),
+    C("bathrooms", "int32", minimum=0, maximum=MOST_PLACES),
     C("property_latitude", "float32", unit="degrees", minimum=-90, maximum=90),
     C("property_longitude", "float32", unit="degrees", minimum=-180, maximum=180),
     C("created_at", "date", "first day on the marketplace", nullable=False),
@@ -143,7 +153,7 @@ PAYMENTS = table(
     "Money moved for a booking; a refund is a second, negative row.",
     C("payment_id", "int64", nullable=False),
     C("booking_id", "int64", nullable=False, references="bookings.booking_id"),
-    C("amount", "decimal(15, 4)", "negative when refunded", "currency"),
+    C("amount", "decimal(15, 4)", "negative when refunded", "currency", minimum=-MOST_MONEY, maximum=MOST_MONEY),
     C("payment_method", "string"),
     C("status", "string", allowed=PAYMENT_STATUSES),
     C("payment_date", "timestamp", nullable=False),
@@ -222,7 +232,15 @@ PROPERTY_UPDATES = table(
     "property_updates",
     "History of listed prices: this project's own addition, as `properties` holds only today's.",
     C("property_id", "int64", nullable=False, references="properties.property_id"),
-    C("base_price", "float32", "listed price from `updated_at` on", "currency per night", False, minimum=0),
+    C(
+        "base_price",
+        "float32",
+        "listed price from `updated_at` on",
+        "currency per night",
+        False,
+        minimum=0,
+        maximum=MOST_MONEY,
+    ),
     C("updated_at", "timestamp", nullable=False),
     key="property_id updated_at",
     time_column="updated_at",

@@ -2,6 +2,7 @@
 
 import os
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,17 @@ import dagster as dg
 
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.source import SOURCE
-from wanderbricks_assets.lazy import Table, ibis
+from wanderbricks_assets.lazy import Table, ibis, np, pa
 from wanderbricks_assets.resources.engine import NotAFile, read_csv, read_parquet
 from wanderbricks_assets.resources.lake import input_window
 from wanderbricks_assets.window import Window
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
+
+
+# A file that unpacks to less is harmless; tables that pack better than this are not seen.
+_SMALL, _MOST_UNPACKED = 256 * 2**20, 100
 
 
 class SourceError(Exception):
@@ -144,9 +149,37 @@ def _scan(files: list[Path], hive_partitioning: bool = False, here: bool = False
     try:
         if files[0].suffix == ".csv":
             return read_csv(files[0], here)
+        for file in files:
+            _refuse_pattern(file)
+            _refuse_bomb(file)
         return read_parquet(files, hive_partitioning, here)
     except NotAFile as error:
         raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {error}") from error
+
+
+def _refuse_pattern(file: Path) -> None:
+    """Engines take such a name for a pattern, and read what else it fits a second time."""
+    if odd := set("*?[") & set(file.name):
+        raise SourceError(f"{file}: a name with '{odd.pop()}' is read as a pattern; give the file another")
+
+
+@lru_cache(maxsize=100_000)  # files of a source do not change while they are read
+def _refuse_bomb(file: Path) -> None:
+    """What unpacks to much more than it has would fill the memory. A file that lies about that does not decode."""
+    import pyarrow.parquet as pq
+
+    try:
+        about = pq.read_metadata(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise NotAFile(str(error).splitlines()[0]) from error
+    packed = file.stat().st_size
+    values = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
+    unpacked = max(values, about.num_rows * about.num_columns)  # a value that repeats is stored once
+    if unpacked > max(_SMALL, _MOST_UNPACKED * packed):
+        raise SourceError(
+            f"{file}: {packed:,} bytes that unpack to {unpacked:,}, more than {_MOST_UNPACKED} times as many, are not "
+            "believed; write it anew, or leave it out"
+        )
 
 
 def conform(contract: Contract, where: Path | str, rows: Table, **more: "ibis.Value") -> Table:
@@ -159,7 +192,26 @@ def conform(contract: Contract, where: Path | str, rows: Table, **more: "ibis.Va
             )
     for name, wanted in contract.schema.items():
         _check_type(where, rows, name, wanted)
-    return contract.conform(rows, **more)
+    return contract.conform(rows.mutate(**_within_reach(contract, rows)), **more)
+
+
+def _within_reach(contract: Contract, rows: Table) -> dict[str, "ibis.Value"]:
+    """Numbers of wider types, held to the ends of the contract's: a cast would fail, and the whole table with it. What
+    is that large no column believes."""
+    held = {}
+    for name, wanted in contract.schema.items():
+        found = rows.schema()[name]
+        if found.is_numeric() and wanted.is_numeric() and found != wanted:
+            most = _most(wanted)
+            held[name] = rows[name].clip(-most, most)
+    return held
+
+
+def _most(kind: "dt.DataType") -> float | int:
+    """The greatest number of a type, or one a little smaller that a float can say."""
+    if kind.is_integer():
+        return int(np.nextafter(float(kind.bounds.upper), 0)) if kind.nbytes == 8 else kind.bounds.upper
+    return 10 ** (kind.precision - kind.scale) - 1 if kind.is_decimal() else float(np.finfo(kind.to_numpy()).max)
 
 
 def _check_type(where: Path | str, rows: Table, name: str, wanted: "dt.DataType") -> None:
@@ -168,7 +220,7 @@ def _check_type(where: Path | str, rows: Table, name: str, wanted: "dt.DataType"
         # Text may hold numbers and dates, as it does in CSV files: only the values can tell.
         unfit = rows.filter(rows[name].notnull() & rows[name].try_cast(wanted).isnull())
         values = unfit.select(name).limit(1).to_pyarrow()[name].to_pylist()
-        fits, what = not values, f"holds {values}"
+        fits, what = not values, f"holds {str(values)[:100]}"
     else:
         fits, what = _is_like(found, wanted), f"is {found}"
     if not fits:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.gold.cleaning import REASON, judged
 from wanderbricks_assets.resources.source import FilesSource, SourceError, SourceIOManager
 from wanderbricks_assets.resources.tables import tables_until
 from wanderbricks_assets.window import Window
@@ -237,3 +238,43 @@ def test_a_file_that_is_no_parquet_is_named_without_the_engine_s_own_query(tmp_p
     (tmp_path / "users.parquet").touch()
     with pytest.raises(SourceError, match=r"users\.parquet \(of 1 files\) cannot be read: [^\n]+$"):
         FilesSource(folder=str(tmp_path)).read("users")
+
+
+def test_numbers_that_no_column_can_hold_are_quarantined_and_stop_nothing(tmp_path: Path):
+    rows = arrow_of(SOURCE["bookings"], [booking(number, "2024-01-01") for number in range(1, 7)])
+    amounts = pa.array([5.0, float("nan"), float("inf"), 1e300, -1e300, 5.0])
+    guests = pa.array([2, 2, 2, 2, 2, 2**40])
+    for name, values in {"total_amount": amounts, "guests_count": guests}.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+    pq.write_table(rows, tmp_path / "bookings.parquet")
+    found = judged("bookings", source_of(tmp_path).read("bookings")).order_by("booking_id").to_pyarrow()
+    above = "total_amount above 1e+09"
+    assert found[REASON].to_pylist() == [None, *[above] * 3, "total_amount below 0", "guests_count above 10000"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"text": ["a" * 50_000_000 + end for end in "abcdef"]}, dict.fromkeys("abcdef", pa.repeat(1, 50_000_000))],
+    ids=["long texts", "many rows"],
+)
+def test_a_small_file_that_unpacks_to_much_is_refused_before_it_is_read(tmp_path: Path, columns: dict):
+    pq.write_table(pa.table(columns), tmp_path / "users.parquet", compression="zstd")
+    with pytest.raises(SourceError, match=r"users\.parquet: [\d,]+ bytes that unpack to [\d,]+, more than 100 times"):
+        source_of(tmp_path).read("users")
+
+
+def test_a_name_that_would_be_a_pattern_is_refused_and_one_with_quotes_is_read(tmp_path: Path):
+    write_views(tmp_path / "page_views/date=2024-01-01/'; DROP TABLE page_views; --.parquet", view(1, "2024-01-01"))
+    write_views(tmp_path / "page_views/date=2024-01-01/other.parquet", view(2, "2024-01-01"))
+    assert view_ids(source_of(tmp_path)) == [1, 2]
+    write_views(tmp_path / "page_views/date=2024-01-01/*.parquet", view(3, "2024-01-01"))
+    with pytest.raises(SourceError, match=r"/\*\.parquet: a name with '\*' is read as a pattern"):
+        view_ids(source_of(tmp_path))
+
+
+def test_an_error_shows_the_beginning_of_a_long_text_only(tmp_path: Path):
+    names = SOURCE["users"].schema.names
+    (tmp_path / "users.csv").write_text(f"{','.join(names)}\n{'x' * 1_000_000}{',' * (len(names) - 1)}\n")
+    with pytest.raises(SourceError, match="column 'user_id' holds") as error:
+        source_of(tmp_path).read("users")
+    assert len(str(error.value)) < 1000
