@@ -1,9 +1,8 @@
 """What the features of all years cost, beside SQL written by hand and beside Spark: `python -m bench.features HOME`.
 
 The transform of each feature table over the whole history of a home, its inputs in Parquet files, its rows in memory
-as Arrow at the end. The SQL of `bench/sql` gives the same rows of the same files, which is asserted. Spark computes the
-transform on both cores in a session that has run before; its rows are only computed, not brought here, and what it is
-held against is DuckDB with the bringing.
+as Arrow at the end. The SQL of `bench/sql` gives the same rows of the same files, which is asserted. Beside Spark the
+backfill is whole: computed, and written to the lake as the engine keeps it.
 """
 
 from __future__ import annotations
@@ -11,15 +10,17 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from bench.measuring import Cost, Spread, cost_of, in_process, in_turn, markdown, ratio, say, verdict
+from bench.measuring import Cost, Spread, in_process, in_turn, markdown, ratio, say, verdict
+from bench.scale import cpu_seconds
 from wanderbricks_assets.contracts.features import FEATURES
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.features.engagement_features import engagement_features
@@ -29,7 +30,8 @@ from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.resources.engine import computed, engine, read_parquet
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource, conform
-from wanderbricks_assets.settings import Settings
+from wanderbricks_assets.resources.tables import lake_of
+from wanderbricks_assets.settings import Settings, read_settings
 from wanderbricks_assets.window import Window
 
 TRANSFORMS: Mapping[str, tuple[Callable[..., Table], tuple[str, ...]]] = {
@@ -40,8 +42,8 @@ TRANSFORMS: Mapping[str, tuple[Callable[..., Table], tuple[str, ...]]] = {
     "user_features": (user_features, ("dim_user", "fact_booking_history")),
     "engagement_features": (engagement_features, ("page_views", "clickstream", "bookings")),
 }
-ON_SPARK = ("property_features", "user_features")
-TIMES, TIMES_ON_SPARK = 5, 2
+BESIDE_SPARK = ("user_features",)  # property_features takes minutes there
+TIMES = 3
 MOST_OF_SQL, LEAST_OF_SPARK = 2, 10
 
 
@@ -54,15 +56,29 @@ class Backfill:
     first: date
     last: date
 
+    @property
+    def days(self) -> Window:
+        return Window.of_days(self.first, self.last, opens=self.name != "engagement_features")
+
     def rows(self) -> Table:
         """What the asset's run would write, not computed yet."""
         transform, inputs = TRANSFORMS[self.name]
-        days = Window.of_days(self.first, self.last, opens=self.name != "engagement_features")
         tables = (_contract_rows(name, self.files[name]) for name in inputs)
-        return FEATURES[self.name].conform(transform(*tables, days))
+        return FEATURES[self.name].conform(transform(*tables, self.days))
+
+    def written(self, lake: Lake) -> None:
+        """The backfill whole: computed, and written to the lake of this process's engine."""
+        lake.replace(self.name, self.rows(), self.days)
 
     def ours(self) -> pa.Table:
         return computed(self.rows())
+
+    def throw_away(self) -> None:
+        """Compute the rows. Spark, where handing them over would cost much, keeps none."""
+        if engine().name == "duckdb":
+            self.ours()
+        else:
+            engine().rows(self.rows()).write.format("noop").mode("overwrite").save()
 
     def by_hand(self, connection: duckdb.DuckDBPyConnection) -> pa.Table:
         """The same from the SQL of `bench/sql`."""
@@ -116,27 +132,25 @@ def _contract_rows(name: str, files: list[str]) -> Table:
 
 
 def table(home: Path) -> str:
-    """Every feature table of the home beside SQL by hand; those of ON_SPARK beside Spark, too."""
+    """Every feature table of the home beside SQL by hand, and those of BESIDE_SPARK written on both engines."""
     rows = []
-    costs = {name: _beside_sql(one) for name, one in backfills(home).items()}
-    spark = _on_spark(home)
-    for name, (count, ours, by_hand) in costs.items():
-        to_sql = ratio([one.seconds for one in ours], [one.seconds for one in by_hand])
-        cells = [
-            name,
-            f"{count:,}",
-            _seconds(ours),
-            _seconds(by_hand),
-            to_sql.text(),
-            verdict(to_sql.median, MOST_OF_SQL),
-        ]
-        if name in ON_SPARK:
-            least = min(one.seconds for one in spark[name])
-            to_spark = Spread(tuple(least / one.seconds for one in ours))
-            cells += [_seconds(spark[name]), to_spark.text(), verdict(to_spark.median, LEAST_OF_SPARK, is_least=True)]
-        rows.append(cells + ["", "", ""] * (name not in ON_SPARK))
-    headings = ("table", "rows", "DuckDB s", "SQL by hand s", "to SQL", "bound", "Spark s", "Spark to DuckDB", "bound")
-    return markdown(headings, rows)
+    for name, one in backfills(home).items():
+        count, ours, by_hand = _beside_sql(one)
+        times = ratio([cost.seconds for cost in ours], [cost.seconds for cost in by_hand])
+        bound = verdict(times.median, MOST_OF_SQL)
+        rows.append((name, f"{count:,}", _seconds(ours), _seconds(by_hand), times.text(), bound))
+    computed_ = markdown(("table", "rows", "DuckDB, s", "SQL by hand, s", "times", "bound"), rows)
+    rows = []
+    for name in BESIDE_SPARK:
+        costs = {engine: _written(home, name, engine) for engine in ("duckdb", "spark")}
+        ours, spark = (costs[engine] for engine in ("duckdb", "spark"))
+        for what, part in (("written", "written"), ("computed only", "computed")):
+            times = spark[part][0] / ours[part][0]
+            bound = verdict(times, LEAST_OF_SPARK, is_least=True) if part == "written" else ""
+            cells = (f"{each[part][0]:.1f} / {each[part][1]:.1f}" for each in (ours, spark))
+            rows.append((f"{name}, {what}", *cells, f"{times:.1f}", bound))
+    written = markdown(("table", "DuckDB, s / CPU s", "Spark, s / CPU s", "times", "bound"), rows)
+    return f"{computed_}\n\n{written}"
 
 
 def _seconds(costs: list[Cost]) -> str:
@@ -155,30 +169,31 @@ def _beside_sql(one: Backfill) -> tuple[int, list[Cost], list[Cost]]:
     return count, costs["ours"], costs["by hand"]
 
 
-def _on_spark(home: Path) -> dict[str, list[Cost]]:
-    say(f"features: {', '.join(ON_SPARK)} on Spark")
-    with tempfile.TemporaryDirectory() as folder:  # of its catalog
-        environment = {"WANDERBRICKS_ENGINE": "spark", "WANDERBRICKS_HOME": folder}
-        costs = in_process("bench.features", home, "--on-spark", environment=environment)
-    return {name: [Cost(*one) for one in taken] for name, taken in costs.items()}
+def _written(home: Path, name: str, engine_name: str) -> dict[str, tuple[float, float]]:
+    """Seconds, and of CPU, on an engine, in a process and with a lake of its own."""
+    say(f"features: {name}, written on {engine_name}")
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"WANDERBRICKS_ENGINE": engine_name, "WANDERBRICKS_HOME": folder}
+        return in_process("bench.features", home, "--backfill", name, environment=environment)
 
 
-def _cost_on_spark(home: Path) -> dict[str, list[tuple[float, float]]]:
-    """In this process, whose engine is Spark: the costs of computing, and of throwing the rows away."""
-    costs: dict[str, list[tuple[float, float]]] = {}
-    for name, one in backfills(home).items():  # asks for a date, so the session has run by now
-        if name in ON_SPARK:
-            compute = lambda one=one: engine().rows(one.rows()).write.format("noop").mode("overwrite").save()  # noqa: E731
-            costs[name] = [astuple(cost_of(compute)) for _ in range(TIMES_ON_SPARK)]
+def _backfill(home: Path, name: str) -> dict[str, tuple[float, float]]:
+    """The costs in this process, on its engine; Spark's session has begun, and its JVM is counted."""
+    one, lake = backfills(home)[name], lake_of(read_settings())
+    costs = {}
+    for part, call in (("computed", one.throw_away), ("written", lambda: one.written(lake))):
+        cpu, begun = cpu_seconds(), time.monotonic()
+        call()
+        costs[part] = (time.monotonic() - begun, cpu_seconds() - cpu)
     return costs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("home", type=Path)
-    parser.add_argument("--on-spark", action="store_true", help="print the costs on Spark, as JSON")
+    parser.add_argument("--backfill", choices=TRANSFORMS, help="only its costs on this engine, as JSON")
     given = parser.parse_args()
-    print(json.dumps(_cost_on_spark(given.home)) if given.on_spark else table(given.home))  # noqa: T201
+    print(json.dumps(_backfill(given.home, given.backfill)) if given.backfill else table(given.home))  # noqa: T201
 
 
 if __name__ == "__main__":
