@@ -61,7 +61,7 @@ def table(home: Path) -> str:
             "",
             f"{most:.1f} GB",
             f"{most / memory:.1f}",
-            verdict(most, MOST_MEMORY),
+            verdict(most, MOST_MEMORY, "GB"),
         )
     )
     return markdown(("", "rows at 1x", "s / CPU s", "rows at 10x", "s / CPU s", "times", "bound"), rows)
