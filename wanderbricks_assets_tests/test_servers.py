@@ -1,5 +1,6 @@
 """Servers that end are started again; those that cannot be kept are given up. Real processes, quick pauses."""
 
+import inspect
 import os
 import signal
 import subprocess
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from wanderbricks_assets import servers
-from wanderbricks_assets.servers import Server, keep_running
+from wanderbricks_assets import cli, servers
+from wanderbricks_assets.servers import Ports, Server, keep_running
+from wanderbricks_assets.settings import Settings
 from wanderbricks_assets_tests.automation.alerts.servers import free_port
 
 
@@ -99,3 +101,24 @@ def _interrupt_when(file: Path, turns: int) -> None:
     while not file.exists() or len(file.read_text()) < turns:
         threading.Event().wait(0.05)
     os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("command", ["up", "serve", "dashboard"])
+def test_a_command_listens_on_loopback_unless_it_is_told_otherwise(command: str):
+    assert inspect.signature(getattr(cli, command)).parameters["host"].default == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("token", "address"), [(None, "127.0.0.1"), ("planted-token", "0.0.0.0")])
+def test_every_server_is_told_where_to_listen_and_predictions_leave_loopback_with_a_token_only(
+    tmp_path: Path, token: str | None, address: str
+):
+    settings = Settings(home=tmp_path, serve_token=token)
+    hosts = {one.name: one.command[one.command.index("--host") + 1] for one in _with_address(settings)}
+    assert hosts.pop("Predictions") == address
+    assert len(hosts) == 3
+    assert set(hosts.values()) == {"0.0.0.0"}
+
+
+def _with_address(settings: Settings) -> list[Server]:
+    ports = Ports(dagster=3000, mlflow=5000, dashboard=8501, predictions=8000)
+    return [one for one in servers._servers(settings, "0.0.0.0", ports) if one.address]
