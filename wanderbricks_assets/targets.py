@@ -1,17 +1,23 @@
-"""The five targets of the mission, one row each. Checks, promotion and the scoreboard read them here only."""
+"""The five targets of the mission. Checks, promotion and the scoreboard read them here; models are found by them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
-    """A bound that a model's metric must keep to before the model may serve, on the cautious end of its interval.
+    """What is asked of a model: a bound that its metric must keep to before it may serve, on the cautious end of its
+    interval.
 
-    `stage` and `release` are the stage that a passing version goes to in the registry, and the release it is part of.
+    `model` names its module in `models/`, `table` the contract of its predictions, `owner` who is told of failures, and
+    `title` is what people call it. `stage` and `release` are the stage that a passing version goes to in the registry,
+    and the release it is part of.
     """
 
     model: str
+    title: str
+    owner: str
+    table: str
     metric: str
     direction: Literal["below", "above"]
     bound: float
@@ -37,13 +43,66 @@ class Target:
 TARGETS: dict[str, Target] = {
     target.model: target
     for target in (
-        Target("revenue_forecaster", "mape", "below", 0.15, "Production", "1.0", "/Wanderbricks/Revenue_Forecaster"),
-        Target("demand_predictor", "rmse", "below", 3.0, "Production", "1.0", "/Wanderbricks/Demand_Predictor"),
         Target(
-            "conversion_predictor", "auc_roc", "above", 0.75, "Staging", "0.9", "/Wanderbricks/Conversion_Predictor"
+            model="revenue_forecaster",
+            title="Revenue forecast",
+            owner="team:revenue",
+            table="revenue_forecast",
+            metric="mape",
+            direction="below",
+            bound=0.15,
+            stage="Production",
+            release="1.0",
+            experiment="/Wanderbricks/Revenue_Forecaster",
         ),
-        Target("pricing_optimizer", "revenue_lift", "above", 0.05, "Staging", "0.9", "/Wanderbricks/Pricing_Optimizer"),
-        Target("customer_ltv", "decile_mape", "below", 0.20, "Staging", "0.9", "/Wanderbricks/Customer_LTV"),
+        Target(
+            model="demand_predictor",
+            title="Demand forecast",
+            owner="team:revenue",
+            table="demand_forecast",
+            metric="rmse",
+            direction="below",
+            bound=3.0,
+            stage="Production",
+            release="1.0",
+            experiment="/Wanderbricks/Demand_Predictor",
+        ),
+        Target(
+            model="conversion_predictor",
+            title="Conversion",
+            owner="team:marketing",
+            table="conversion_scores",
+            metric="auc_roc",
+            direction="above",
+            bound=0.75,
+            stage="Staging",
+            release="0.9",
+            experiment="/Wanderbricks/Conversion_Predictor",
+        ),
+        Target(
+            model="pricing_optimizer",
+            title="Prices",
+            owner="team:revenue",
+            table="price_recommendations",
+            metric="revenue_lift",
+            direction="above",
+            bound=0.05,
+            stage="Staging",
+            release="0.9",
+            experiment="/Wanderbricks/Pricing_Optimizer",
+        ),
+        Target(
+            model="customer_ltv",
+            title="Customer value",
+            owner="team:customer",
+            table="customer_value",
+            metric="decile_mape",
+            direction="below",
+            bound=0.20,
+            stage="Staging",
+            release="0.9",
+            experiment="/Wanderbricks/Customer_LTV",
+        ),
     )
 }
 

@@ -13,15 +13,15 @@ from wanderbricks_assets.contracts import activation as contracts
 from wanderbricks_assets.contracts.contract import Contract
 from wanderbricks_assets.contracts.dagster_face import described
 from wanderbricks_assets.lazy import Table, ibis
-from wanderbricks_assets.models.lifecycle import OWNERS
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.partitions import DAILY, LAST_YEAR, SAME_TIME, run_window
 from wanderbricks_assets.predictions.assets import TARGET_OF
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.settings import settings
+from wanderbricks_assets.targets import TARGETS
 from wanderbricks_assets.window import Window
 
-MARKETING = (OWNERS["conversion_predictor"],)
+MARKETING = (TARGETS["conversion_predictor"].owner,)
 THAT_DAY = dg.AssetIn(partition_mapping=SAME_TIME)
 
 
@@ -67,7 +67,7 @@ def marketing_audience(
 
 
 @dg.asset(
-    **described(contracts.CUSTOMER_SEGMENTS, "activation", owners=(OWNERS["customer_ltv"],)),
+    **described(contracts.CUSTOMER_SEGMENTS, "activation", owners=(TARGETS["customer_ltv"].owner,)),
     partitions_def=DAILY,
     ins={"customer_value": THAT_DAY},
 )

@@ -95,8 +95,6 @@ CUSTOMER_VALUE = table(
     time_column="prediction_date",
 )
 
-PREDICTIONS: dict[str, Contract] = {
-    contract.name: contract
-    for contract in (REVENUE_FORECAST, DEMAND_FORECAST, CONVERSION_SCORES, PRICE_RECOMMENDATIONS, CUSTOMER_VALUE)
-}
+PREDICTIONS: dict[str, Contract] = {each.name: each for each in list(vars().values()) if isinstance(each, Contract)}
+"""All that stand above, by name."""
 MADE_COLUMNS = tuple(column.name for column in _MADE)

@@ -5,13 +5,6 @@ from __future__ import annotations
 import math
 from datetime import date
 
-MODELS = {
-    "revenue_forecaster": "Revenue forecast",
-    "demand_predictor": "Demand forecast",
-    "conversion_predictor": "Conversion",
-    "pricing_optimizer": "Prices",
-    "customer_ltv": "Customer value",
-}
 METRICS = {
     "mape": "mean error of a day's revenue, 30 days ahead",
     "rmse": "error per listing, bookings in 30 days (RMSE)",

@@ -1,13 +1,16 @@
-"""The five models by name: adding a sixth is one file and one line here."""
+"""The models by name: of each target the class of that name, in the module of that name."""
 
-from wanderbricks_assets.models.conversion_predictor import ConversionPredictor
-from wanderbricks_assets.models.customer_ltv import CustomerLtv
-from wanderbricks_assets.models.demand_predictor import DemandPredictor
+from importlib import import_module
+
 from wanderbricks_assets.models.model import Model
-from wanderbricks_assets.models.pricing_optimizer import PricingOptimizer
-from wanderbricks_assets.models.revenue_forecaster import RevenueForecaster
+from wanderbricks_assets.targets import TARGETS
 
-MODELS: dict[str, type[Model]] = {
-    model.name: model
-    for model in (RevenueForecaster, DemandPredictor, ConversionPredictor, PricingOptimizer, CustomerLtv)
-}
+
+def _model(name: str) -> type[Model]:
+    module = import_module(f"wanderbricks_assets.models.{name}")
+    # isinstance() would load libraries that are to be loaded when first used.
+    classes = (each for each in vars(module).values() if issubclass(type(each), type) and issubclass(each, Model))
+    return next(each for each in classes if getattr(each, "name", None) == name)
+
+
+MODELS: dict[str, type[Model]] = {name: _model(name) for name in TARGETS}

@@ -26,14 +26,6 @@ from wanderbricks_assets.resources.tables import tables_until
 from wanderbricks_assets.settings import settings
 from wanderbricks_assets.targets import Target
 
-OWNERS = {
-    "revenue_forecaster": "team:revenue",
-    "demand_predictor": "team:revenue",
-    "conversion_predictor": "team:marketing",
-    "pricing_optimizer": "team:revenue",
-    "customer_ltv": "team:customer",
-}
-
 
 def lifecycle(model: type[Model]) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     """The training asset, its gates and the promotion of one model."""
@@ -61,7 +53,7 @@ def _training(model: type[Model]) -> dg.AssetsDefinition:
         key=model.name,
         group_name="models",
         description=model.__doc__,
-        owners=[OWNERS[model.name]],
+        owners=[target.owner],
         kinds={"mlflow", *model.flavours},
         tags={"target": target.metric},
         metadata={"target": f"{target.metric} {target.sign} {target.bound:g}", "experiment": target.experiment},
@@ -162,7 +154,7 @@ def _promotion(model: type[Model]) -> dg.AssetsDefinition:
         group_name="promotion",
         description=f"The version of the {model.name.replace('_', ' ')} that serves. It moves to a challenger that has "
         "passed all gates; otherwise the last good one goes on serving.",
-        owners=[OWNERS[model.name]],
+        owners=[target.owner],
         kinds={"mlflow"},
         deps=[dg.AssetDep(model.name, partition_mapping=dg.LastPartitionMapping())],
     )

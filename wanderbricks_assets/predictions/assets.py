@@ -11,7 +11,7 @@ from wanderbricks_assets.contracts.dagster_face import described
 from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.models import drift
 from wanderbricks_assets.models.all import MODELS
-from wanderbricks_assets.models.lifecycle import OWNERS, champion_key, inputs_of
+from wanderbricks_assets.models.lifecycle import champion_key, inputs_of
 from wanderbricks_assets.models.model import Model
 from wanderbricks_assets.models.registry import ModelRegistry
 from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, run_window
@@ -24,13 +24,7 @@ from wanderbricks_assets.targets import TARGETS
 
 DRIFT = "drift"
 """Metadata of a day's predictions: of `inputs` and `predictions`, by feature, the stability index and its bound."""
-PREDICTED_BY = {
-    contracts.REVENUE_FORECAST: "revenue_forecaster",
-    contracts.DEMAND_FORECAST: "demand_predictor",
-    contracts.CONVERSION_SCORES: "conversion_predictor",
-    contracts.PRICE_RECOMMENDATIONS: "pricing_optimizer",
-    contracts.CUSTOMER_VALUE: "customer_ltv",
-}
+PREDICTED_BY = {contracts.PREDICTIONS[target.table]: name for name, target in TARGETS.items()}
 TARGET_OF = {contract.name: TARGETS[name] for contract, name in PREDICTED_BY.items()}
 
 
@@ -39,7 +33,7 @@ def prediction_asset(contract: Contract, model: type[Model]) -> dg.AssetsDefinit
     target = model.target()
 
     @dg.asset(
-        **described(contract, "predictions", owners=(OWNERS[model.name],)),
+        **described(contract, "predictions", owners=(target.owner,)),
         partitions_def=DAILY,
         deps=[champion_key(model), *inputs_of(model, LAST_3_YEARS)],
         output_required=False,

@@ -5,7 +5,7 @@ import streamlit as st
 from wanderbricks_assets.dashboard import charts, parts, place
 from wanderbricks_assets.dashboard.place import ask
 from wanderbricks_assets.dashboard.queries import models
-from wanderbricks_assets.dashboard.words import METRICS, MODELS, day, is_fraction, metric
+from wanderbricks_assets.dashboard.words import METRICS, day, is_fraction, metric
 from wanderbricks_assets.lazy import pd
 from wanderbricks_assets.predictions.assets import PREDICTED_BY
 from wanderbricks_assets.scoreboard import Row, scoreboard_rows
@@ -28,7 +28,7 @@ def card(row: Row, service: models.Service) -> None:
     target = TARGETS[row.model]
     with st.container(border=True):
         name, mark = st.columns([3, 2])
-        name.markdown(f"#### {MODELS[row.model]}")
+        name.markdown(f"#### {target.title}")
         with mark:
             if row.passed:
                 st.badge("newest version passed its gates", icon=":material/check:", color="green")
@@ -95,7 +95,7 @@ def realized() -> None:
         return
     for (model, name), days in found.groupby(["model", "metric"], sort=False):
         measured = name.removeprefix("realized_")
-        st.markdown(f"**{MODELS[model]}**, {METRICS.get(measured, measured)}")
+        st.markdown(f"**{TARGETS[model].title}**, {METRICS.get(measured, measured)}")
         known = days.dropna(subset=["value"])
         if known.empty:
             st.caption(f"Not computed yet: {days['reason'].iloc[-1]}")
