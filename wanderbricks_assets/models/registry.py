@@ -19,16 +19,9 @@ from typing import TYPE_CHECKING, Self
 import dagster as dg
 
 from wanderbricks_assets.lazy import pd
+from wanderbricks_assets.models import training_files as files
 from wanderbricks_assets.models.drift import reference, sample
 from wanderbricks_assets.models.model import Evaluation, Model, Scores
-from wanderbricks_assets.models.training_files import (
-    ROWS,
-    SCORES,
-    digest,
-    read_scores,
-    without_nested,
-    write_evaluation,
-)
 from wanderbricks_assets.models.versions import Candidate, Champion, Registered
 from wanderbricks_assets.resources.workspace import workspace
 from wanderbricks_assets.targets import TARGETS, Target
@@ -132,12 +125,12 @@ class ModelRegistry(dg.ConfigurableResource):
         dataset = MetaDataset(
             CodeDatasetSource({"tables": ", ".join(model.reads), CUTOFF: cutoff}),
             name=f"{target.model} as of {cutoff}",
-            digest=digest(training),
-            schema=mlflow.models.infer_signature(without_nested(training).head(_FOR_SCHEMA)).inputs,
+            digest=files.digest(training),
+            schema=mlflow.models.infer_signature(files.without_nested(training).head(_FOR_SCHEMA)).inputs,
         )
         mlflow.log_input(dataset, context="training")
         with tempfile.TemporaryDirectory() as folder:
-            mlflow.log_artifacts(str(write_evaluation(Path(folder) / "evaluation", evaluation)))
+            mlflow.log_artifacts(str(files.write_evaluation(Path(folder) / "evaluation", evaluation)))
             mlflow.log_text(card, CARD)
             said = reference(model.predict(sample(inputs)))
             mlflow.log_dict({"inputs": reference(inputs), "predictions": said}, REFERENCE)
@@ -222,8 +215,8 @@ class ModelRegistry(dg.ConfigurableResource):
     def scores(self, run_id: str) -> Scores:
         """The scores that a training run logged."""
         if run_id not in self._scores:  # a run's scores never change, and gates, promotion and scoreboard all ask
-            with self._artifact(run_id, SCORES) as folder:
-                self._scores[run_id] = read_scores(folder)
+            with self._artifact(run_id, files.SCORES) as folder:
+                self._scores[run_id] = files.read_scores(folder)
         return self._scores[run_id]
 
     def reference(self, run_id: str) -> dict[str, dict]:
@@ -244,7 +237,7 @@ class ModelRegistry(dg.ConfigurableResource):
 
     def evaluated_rows(self, run_id: str) -> pd.DataFrame:
         """The evaluated predictions that a training run logged: see Evaluation."""
-        with self._artifact(run_id, ROWS) as file:
+        with self._artifact(run_id, files.ROWS) as file:
             return pd.read_parquet(file)
 
     def floor(self, run_id: str) -> float | None:
