@@ -62,7 +62,8 @@ def table() -> str:
     with tempfile.TemporaryDirectory(prefix="wanderbricks-growth-") as folder:
         costs = measure(Path(folder))
     one, some, most = YEARS
-    rows = [("CPU s (time)", *(f"{years} year{'s' * (years > 1)}" for years in YEARS), f"{most} to {one}", f"{most} to {some}")]
+    histories = (f"{years} year{'s' * (years > 1)}" for years in YEARS)
+    rows = [("CPU s (time)", *histories, f"{most} to {one}", f"{most} to {some}")]
     for what in MOMENTS:
         of = {years: costs[what, years] for years in YEARS}
         ratios = (f"{of[most].cpu / of[least].cpu:.2f}" for least in (one, some))
