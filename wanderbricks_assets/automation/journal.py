@@ -102,7 +102,7 @@ class SourceJournal(dg.ConfigurableResource):
 
 
 def _content(source: FilesSource, known: pd.DataFrame | None) -> pd.DataFrame:
-    found, begin = [], len(str(Path(source.folder))) + 1
+    found, begin = [], len(str(Path(source.folder) / "x")) - 1
     for table in SOURCE:
         for file in map(str, source.files(table)):
             stat = os.stat(file)

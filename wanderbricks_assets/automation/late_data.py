@@ -98,8 +98,8 @@ class LateData:
         payments = self.planner.source.read("payments")
         late = payments.filter(_in_hours(payments.payment_date, self.changed["payments"]))
         since = late.group_by("booking_id").agg(since=late.payment_date.min())
-        now = paid(payments.semi_join(since, "booking_id"))
         detail = self.planner.lake.read("fact_booking_detail").semi_join(since, "booking_id")
+        now = paid(payments.semi_join(since, "booking_id"), detail)
         both = detail.left_join(now, "booking_id").drop("booking_id_right").join(since, "booking_id")
         columns = ("payment_amount", "payment_method")
         differs = ibis.or_(

@@ -33,9 +33,8 @@ def fact_booking_history(bookings: Table, booking_updates: Table, days: Window) 
 
 def fact_booking_detail(history: Table, payments: Table, dim_property: Table, dim_user: Table, days: Window) -> Table:
     """One row per booking made in the window, in its latest state."""
-    if not days.opens:  # nothing happens to a booking, and nobody pays for it, before it is made
+    if not days.opens:  # nothing happens to a booking before it is made
         history = history.filter(history.known_at >= days.start)
-        payments = payments.filter(payments.payment_date >= days.start)
     states = versions(history)
     made = states.filter(days.contains(states.created_at) & states.known_until.isnull())
     cancellations = history.filter(cancelled(history))
@@ -45,7 +44,7 @@ def fact_booking_detail(history: Table, payments: Table, dim_property: Table, di
     rows = (
         made.left_join(cancelled_at, "booking_id")
         .drop("booking_id_right")
-        .left_join(paid(payments), "booking_id")
+        .left_join(paid(payments, made), "booking_id")
         .drop("booking_id_right")
         .left_join(listing, "property_id")
         .drop("property_id_right")
@@ -61,9 +60,12 @@ def fact_booking_detail(history: Table, payments: Table, dim_property: Table, di
     )
 
 
-def paid(payments: Table) -> Table:
-    """Per booking: money paid less refunded, and the method of the first payment. Failed payments move no money."""
+def paid(payments: Table, made: Table) -> Table:
+    """Per booking: money paid less refunded, and the method of the first payment. Failed payments move no money, and
+    nobody pays for a booking before it is made, but for clocks that disagree."""
     moved = accepted("payments", payments).filter(ibis._.status.isin(["completed", "refunded"]))
+    moved = moved.inner_join(made.select("booking_id", made_at="created_at"), "booking_id")
+    moved = moved.filter(moved.payment_date >= moved.made_at - ibis.interval(days=1))
     return moved.group_by("booking_id").agg(
         payment_amount=exact_sum(moved.amount),
         payment_method=moved.payment_method.argmin(moved.payment_date),

@@ -10,7 +10,10 @@ def _model(name: str) -> type[Model]:
     module = import_module(f"wanderbricks_assets.models.{name}")
     # isinstance() would load libraries that are to be loaded when first used.
     classes = (each for each in vars(module).values() if issubclass(type(each), type) and issubclass(each, Model))
-    return next(each for each in classes if getattr(each, "name", None) == name)
+    found = next((each for each in classes if getattr(each, "name", None) == name), None)
+    if found is None:
+        raise ImportError(f"{module.__file__} holds no Model of the name '{name}', which targets.py asks for")
+    return found
 
 
 MODELS: dict[str, type[Model]] = {name: _model(name) for name in TARGETS}

@@ -207,25 +207,25 @@ def search(views: Columns) -> dict[str, np.ndarray]:
 
     views: in the order of time, from LOOK_BACK before the first of interest on.
     """
-    search = Past(views, views, ["user_id", "destination"])
+    searches = Past(views, views, ["user_id", "destination"])
     pair = Past(views, views, ["user_id", "property_id"])
     of_property = pair.count(LOOK_BACK)
     is_first, again = of_property == 0, of_property > 0
-    properties = search.sum(is_first, LOOK_BACK)
+    properties = searches.sum(is_first, LOOK_BACK)
     others = properties - again
 
     def of_others(value: np.ndarray, factor: int) -> np.ndarray:
         """[rows] the sum over the other properties of the search, as integers of one part in `factor`."""
         whole = np.rint(np.where(np.isnan(value), 0, value) * factor).astype("int64")
-        return (search.sum(np.where(is_first, whole, 0), LOOK_BACK) - again * whole) / factor
+        return (searches.sum(np.where(is_first, whole, 0), LOOK_BACK) - again * whole) / factor
 
     def mean_of_others(value: np.ndarray, factor: int) -> np.ndarray:
         return _ratio(of_others(value, factor), others)
 
-    first = search.first(LOOK_BACK)
+    first = searches.first(LOOK_BACK)
     # Who comes back later mostly comes straight: what brought the visitor is known from the beginning of the search.
     began = np.where(first >= 0, first, np.arange(len(first)))
-    views_of_search = search.count(LOOK_BACK)
+    views_of_search = searches.count(LOOK_BACK)
     conversion, price, guests = (
         np.asarray(views[name], "float64") for name in ("property_conversion", "base_price", "max_guests")
     )
@@ -234,9 +234,9 @@ def search(views: Columns) -> dict[str, np.ndarray]:
         "views_of_search": views_of_search,
         "share_of_views": _ratio(of_property, views_of_search),
         "properties_of_search": properties,
-        "views_last_hour": search.count(timedelta(hours=1)),
+        "views_last_hour": searches.count(timedelta(hours=1)),
         "hours_since_first_view": pair.hours_since(pair.first(LOOK_BACK)),
-        "hours_searching": search.hours_since(first),
+        "hours_searching": searches.hours_since(first),
         "referrer": np.asarray(views["referrer"])[began],
         "rivals": of_others(conversion, PER_MILLION),
         "price_to_viewed": price / np.maximum(mean_of_others(price, 100), 0.01),

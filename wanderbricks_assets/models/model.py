@@ -82,7 +82,7 @@ class Evaluation(Scores):
 
 
 class Model(ABC):
-    """One of the five. Class methods turn tables into frames; instances hold what was fitted.
+    """A model. Class methods turn tables into frames; instances hold what was fitted.
 
     `reads` names the tables it needs; `flavours` the libraries a saved version is loaded with; `limits` are sentences
     for its card: what it must not be used for or trusted with. `years`: how far back it reads tables, by name, for what

@@ -1,6 +1,7 @@
 """The marketplace's own tables, read from a folder of files. They are the outside world: nothing here writes them."""
 
 import os
+import re
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # A file that unpacks to less is harmless; tables that pack better than this are not seen.
 _SMALL, _MOST_UNPACKED = 256 * 2**20, 100
+_DAY_FOLDER = re.compile(r"date=\d{4}-\d{2}-\d{2}")
 
 
 class SourceError(Exception):
@@ -105,6 +107,8 @@ class FilesSource(dg.ConfigurableResource):
         contract, files = SOURCE[name], self.files(name)
         if not files:
             return _newest(contract, self.read(name))
+        if self._file(name) is None:  # folders of no day would come last
+            files = [file for file in files if _DAY_FOLDER.fullmatch(file.parent.name)]
         folders = (list(group) for _, group in groupby(reversed(files), lambda file: file.parent))
         newest = (_newest(contract, conform(contract, group[0], _scan(group))) for group in folders)
         return next((moment for moment in newest if moment is not None), None)
@@ -151,7 +155,8 @@ def _scan(files: list[Path], hive_partitioning: bool = False, here: bool = False
             return read_csv(files[0], here)
         for file in files:
             _refuse_pattern(file)
-            _refuse_bomb(file)
+            about = os.stat(file)
+            _refuse_bomb(file, about.st_size, about.st_mtime_ns)
         return read_parquet(files, hive_partitioning, here)
     except NotAFile as error:
         raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {error}") from error
@@ -159,20 +164,20 @@ def _scan(files: list[Path], hive_partitioning: bool = False, here: bool = False
 
 def _refuse_pattern(file: Path) -> None:
     """Engines take such a name for a pattern, and read what else it fits a second time."""
-    if odd := set("*?[") & set(file.name):
+    if odd := set("*?[") & {*file.name, *file.parent.name}:
         raise SourceError(f"{file}: a name with '{odd.pop()}' is read as a pattern; give the file another")
 
 
-@lru_cache(maxsize=100_000)  # files of a source do not change while they are read
-def _refuse_bomb(file: Path) -> None:
-    """What unpacks to much more than it has would fill the memory. A file that lies about that does not decode."""
+@lru_cache(maxsize=100_000)
+def _refuse_bomb(file: Path, packed: int, changed_at: int) -> None:
+    """What unpacks to much more than it has would fill the memory. (One long text that a dictionary repeats is not
+    seen: its footer tells neither.)"""
     import pyarrow.parquet as pq
 
     try:
         about = pq.read_metadata(file)
     except (OSError, pa.ArrowInvalid) as error:
         raise NotAFile(str(error).splitlines()[0]) from error
-    packed = file.stat().st_size
     values = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
     unpacked = max(values, about.num_rows * about.num_columns)  # a value that repeats is stored once
     if unpacked > max(_SMALL, _MOST_UNPACKED * packed):

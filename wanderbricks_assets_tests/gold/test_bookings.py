@@ -189,6 +189,14 @@ def test_detail_of_a_day_is_the_bookings_made_that_day_with_their_later_changes(
     assert (row["booking_id"], row["is_cancelled"], row["payment_amount"]) == (2, True, 300.0)
 
 
+@pytest.mark.parametrize("days", [JANUARY, Window.of_days(day("2024-01-02"), day("2024-01-02"))])
+def test_a_payment_long_before_its_booking_does_not_count_whatever_range_is_computed(days: Window):
+    history = history_of([booking(1, "2024-01-02 10:00")])
+    early, clocks_disagree = payment(1, 1, "2023-12-20 10:00"), payment(2, 1, "2024-01-02 09:59", "7")
+    [row] = details(history, early, clocks_disagree, days=days)
+    assert row["payment_amount"] == 7.0
+
+
 def test_a_payment_counts_less_its_refund_and_failed_payments_move_no_money():
     history = history_of([booking(1), booking(2), booking(3)])
     first, second, third = details(

@@ -272,6 +272,21 @@ def test_a_name_that_would_be_a_pattern_is_refused_and_one_with_quotes_is_read(t
         view_ids(source_of(tmp_path))
 
 
+def test_a_folder_that_would_be_a_pattern_is_refused(tmp_path: Path):
+    write_views(tmp_path / "page_views/date=2024-01-01/a.parquet", view(1, "2024-01-01"))
+    write_views(tmp_path / "page_views/date=2024-01-0*/a.parquet", view(2, "2024-01-01"))
+    with pytest.raises(SourceError, match="is read as a pattern"):
+        view_ids(source_of(tmp_path))
+
+
+def test_a_file_that_was_replaced_is_looked_at_again(tmp_path: Path):
+    pq.write_table(arrow_of(SOURCE["page_views"], [view(1, "2024-01-01")]), tmp_path / "page_views.parquet")
+    assert view_ids(source_of(tmp_path)) == [1]
+    pq.write_table(pa.table(dict.fromkeys("abcdef", pa.repeat(1, 50_000_000))), tmp_path / "page_views.parquet")
+    with pytest.raises(SourceError, match="bytes that unpack to"):
+        source_of(tmp_path).read("page_views")
+
+
 def test_an_error_shows_the_beginning_of_a_long_text_only(tmp_path: Path):
     names = SOURCE["users"].schema.names
     (tmp_path / "users.csv").write_text(f"{','.join(names)}\n{'x' * 1_000_000}{',' * (len(names) - 1)}\n")
