@@ -2,8 +2,7 @@
 
 The source of a home is laid side by side ten times, under other ids, in other places (`bench.scale`), and once. Each is
 built by a process of its own into a lake, as the steps of a first run do it, without Dagster and without checks: facts
-and user features of all days, property features of the last DAYS_OF_PROPERTIES, what is made of page views of the last
-DAYS_OF_VIEWS.
+and features of all days, but what is made of page views of the last DAYS_OF_VIEWS.
 """
 
 import argparse
@@ -11,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from bench.measuring import cost_of, in_process, markdown, peak_memory, say, verdict
@@ -21,14 +21,13 @@ from wanderbricks_assets.features.user_features import user_features
 from wanderbricks_assets.gold.bookings import fact_booking_daily, fact_booking_history
 from wanderbricks_assets.gold.dimensions import dim_destination, dim_property, dim_user
 from wanderbricks_assets.gold.engagement import fact_property_engagement
-from wanderbricks_assets.lazy import Table
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import Window
 
 TIMES_AS_LARGE = 10
-DAYS_OF_PROPERTIES, DAYS_OF_VIEWS = 365, 60  # as the whole must take minutes
+DAYS_OF_VIEWS = 60  # as the whole must take minutes
 MOST_TIMES, MOST_MEMORY = 12, 6  # GB
 LAID = (*TABLES, "users", "payments")
 
@@ -79,25 +78,23 @@ def build(folder: Path, first: date, last: date) -> dict:
     """Build the tables of the source in a folder, in this process; what each cost, and the memory of all."""
     lake, source = Lake(folder=str(folder / "lake")), FilesSource(folder=str(folder))
     tables, rows = {}, {}
-    for name, (transform, window) in _steps(lake, source, first, last).items():
+    for name, write in _steps(lake, source, first, last).items():
 
-        def write(name=name, transform=transform, window=window) -> None:
-            rows[name] = lake.replace(name, transform(), window)
+        def counted(name=name, write=write) -> None:
+            rows[name] = write()
 
-        cost = cost_of(write)
+        cost = cost_of(counted)
         tables[name] = {"seconds": cost.seconds, "cpu": cost.cpu, "rows": rows[name]}
     in_all = {what: sum(each[what] for each in tables.values()) for what in ("seconds", "cpu", "rows")}
     return {"tables": tables, **in_all, "peak": peak_memory()}
 
 
-def _steps(
-    lake: Lake, source: FilesSource, first: date, last: date
-) -> dict[str, tuple[Callable[[], Table], Window | None]]:
-    """Each table with its transform and window, in the order of the graph."""
+def _steps(lake: Lake, source: FilesSource, first: date, last: date) -> dict[str, Callable[[], int]]:
+    """How each table is written, in the order of the graph; features piece by piece, as their assets are."""
     read, kept, years = source.read, lake.read, Window.of_days(first, last, opens=True)
-    year, views = _last(DAYS_OF_PROPERTIES, last), _last(DAYS_OF_VIEWS, last)
-    week_more = views.back(days=7)
-    return {
+    views = _last(DAYS_OF_VIEWS, last)
+    clicked = [read(name, views.back(days=7)) for name in ("page_views", "clickstream", "bookings")]
+    whole = {
         "dim_property": (lambda: dim_property(read("properties"), read("property_updates")), None),
         "dim_destination": (lambda: dim_destination(read("destinations"), read("countries")), None),
         "dim_user": (lambda: dim_user(read("users"), kept("dim_user"), None), None),
@@ -109,30 +106,27 @@ def _steps(
             lambda: fact_booking_daily(kept("fact_booking_history"), read("payments"), kept("dim_property"), years),
             years,
         ),
-        "fact_property_engagement": (
-            lambda: fact_property_engagement(*(read(name, views) for name in _CLICKED), views),
-            views,
-        ),
+    }
+    by_piece = {
+        "fact_property_engagement": (partial(fact_property_engagement, *clicked), views),
         "property_features": (
-            lambda: property_features(
+            lambda days: property_features(
                 kept("dim_property"),
                 kept("dim_destination"),
                 kept("fact_booking_history"),
                 read("reviews"),
                 read("property_images"),
-                year,
+                days,
             ),
-            year,
+            years,
         ),
-        "user_features": (lambda: user_features(kept("dim_user"), kept("fact_booking_history"), years), years),
-        "engagement_features": (
-            lambda: engagement_features(*(read(name, week_more) for name in _CLICKED), views),
-            views,
-        ),
+        "user_features": (lambda days: user_features(kept("dim_user"), kept("fact_booking_history"), days), years),
+        "engagement_features": (partial(engagement_features, *clicked), views),
     }
-
-
-_CLICKED = ("page_views", "clickstream", "bookings")
+    replaced = {
+        name: lambda n=name, r=rows, w=window: lake.replace(n, r(), w) for name, (rows, window) in whole.items()
+    }
+    return replaced | {name: partial(lake.fill, name, *how) for name, how in by_piece.items()}
 
 
 if __name__ == "__main__":

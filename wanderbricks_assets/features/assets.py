@@ -1,4 +1,8 @@
-"""The three feature tables as assets."""
+"""The three feature tables as assets: each gives how its rows of any window are made, so that no backfill is too long
+for the memory."""
+
+from collections.abc import Callable
+from functools import partial
 
 import dagster as dg
 
@@ -14,7 +18,6 @@ from wanderbricks_assets.partitions import (
     LAST_3_YEARS,
     LAST_7_DAYS_OF_HOURS,
     SINCE_THE_BEGINNING,
-    run_window,
 )
 
 SINGLE_RUN = dg.BackfillPolicy.single_run()
@@ -31,15 +34,14 @@ LAST_7_DAYS = dg.AssetIn(partition_mapping=LAST_7_DAYS_OF_HOURS)
     },
 )
 def property_features(
-    context: dg.AssetExecutionContext,
     dim_property: Table,
     dim_destination: Table,
     fact_booking_history: Table,
     reviews: Table,
     property_images: Table,
-) -> Table:
-    return by_property.property_features(
-        dim_property, dim_destination, fact_booking_history, reviews, property_images, run_window(context)
+) -> Callable:
+    return partial(
+        by_property.property_features, dim_property, dim_destination, fact_booking_history, reviews, property_images
     )
 
 
@@ -49,8 +51,8 @@ def property_features(
     backfill_policy=SINGLE_RUN,
     ins={"fact_booking_history": dg.AssetIn(partition_mapping=SINCE_THE_BEGINNING)},
 )
-def user_features(context: dg.AssetExecutionContext, dim_user: Table, fact_booking_history: Table) -> Table:
-    return by_user.user_features(dim_user, fact_booking_history, run_window(context))
+def user_features(dim_user: Table, fact_booking_history: Table) -> Callable:
+    return partial(by_user.user_features, dim_user, fact_booking_history)
 
 
 @dg.asset(
@@ -59,7 +61,5 @@ def user_features(context: dg.AssetExecutionContext, dim_user: Table, fact_booki
     backfill_policy=SINGLE_RUN,
     ins={"page_views": LAST_7_DAYS, "clickstream": LAST_7_DAYS, "bookings": LAST_7_DAYS},
 )
-def engagement_features(
-    context: dg.AssetExecutionContext, page_views: Table, clickstream: Table, bookings: Table
-) -> Table:
-    return by_hour.engagement_features(page_views, clickstream, bookings, run_window(context))
+def engagement_features(page_views: Table, clickstream: Table, bookings: Table) -> Callable:
+    return partial(by_hour.engagement_features, page_views, clickstream, bookings)

@@ -16,7 +16,7 @@ def engagement_features(page_views: Table, clickstream: Table, bookings: Table, 
 
     The inputs reach back seven days before the window.
     """
-    came = engagement(page_views, clickstream, bookings, unit="h")
+    came = engagement(page_views, clickstream, bookings, hours.back(hours=LOOK_BACK_HOURS), unit="h")
     # An hour's events leave the last seven days 168 hours later: a row then too, in which nothing came.
     nothing = dict.fromkeys(_COUNTS, ibis.literal(0, "int64"))
     left = came.mutate(

@@ -1,5 +1,6 @@
 """The gold tables as assets: which source partitions each needs, and which transform makes it."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
 
@@ -113,10 +114,8 @@ def fact_booking_daily(
     **DAILY_TABLE,
     ins={"page_views": SAME_DAY, "clickstream": SAME_DAY, "bookings": SAME_DAY},
 )
-def fact_property_engagement(
-    context: dg.AssetExecutionContext, page_views: Table, clickstream: Table, bookings: Table
-) -> Table:
-    return engagement_tables.fact_property_engagement(page_views, clickstream, bookings, run_window(context))
+def fact_property_engagement(page_views: Table, clickstream: Table, bookings: Table) -> Callable:
+    return partial(engagement_tables.fact_property_engagement, page_views, clickstream, bookings)
 
 
 @dg.asset(

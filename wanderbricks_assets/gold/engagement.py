@@ -11,8 +11,7 @@ LONGEST_STAY_ON_PAGE = 1800  # seconds: a longer gap to the next event means tha
 
 def fact_property_engagement(page_views: Table, clickstream: Table, bookings: Table, days: Window) -> Table:
     """One row per property and day of the window with a visit, click, search or booking."""
-    rows = engagement(page_views, clickstream, bookings, unit="D")
-    rows = rows.filter(days.contains(rows.period))
+    rows = engagement(page_views, clickstream, bookings, days, unit="D")
     return rows.mutate(
         engagement_date=rows.period.date(),
         unique_user_views=rows.unique_users,
@@ -21,8 +20,8 @@ def fact_property_engagement(page_views: Table, clickstream: Table, bookings: Ta
     )
 
 
-def engagement(page_views: Table, clickstream: Table, bookings: Table, unit: str) -> Table:
-    """Counts per property and period (`unit` "D" or "h"), from source rows that are believed.
+def engagement(page_views: Table, clickstream: Table, bookings: Table, within: Window, unit: str) -> Table:
+    """Counts per property and period (`unit` "D" or "h") of a window, from source rows that are believed.
 
     Time on page is the gap to the same user's next event of the same period: what comes later was not known at its end.
     """
@@ -30,7 +29,7 @@ def engagement(page_views: Table, clickstream: Table, bookings: Table, unit: str
     # The clickstream repeats the views, under no id that would let one see which.
     acts = accepted("clickstream", clickstream).filter(ibis._.event != "view")
     events = views.union(acts.select("property_id", "user_id", "timestamp", "event"))
-    events = events.mutate(period=events.timestamp.truncate(unit))
+    events = events.filter(within.contains(events.timestamp)).mutate(period=ibis._.timestamp.truncate(unit))
     # Events of the same second need an order too: a click comes before the view that it leads to.
     order = [events.timestamp, events.event, events.property_id]
     following = ibis.window(group_by=[events.user_id, events.period], order_by=order)
@@ -56,7 +55,7 @@ def engagement(page_views: Table, clickstream: Table, bookings: Table, unit: str
         booking_count=ibis.literal(0, "int64"),
     )
     made = accepted("bookings", bookings)
-    made = made.mutate(period=made.created_at.truncate(unit))
+    made = made.filter(within.contains(made.created_at)).mutate(period=ibis._.created_at.truncate(unit))
     booked = made.group_by("property_id", "period").agg(booking_count=made.count())
     counts = ("view_count", "click_count", "search_count", "unique_users")
     booked = booked.mutate(**dict.fromkeys(counts, ibis.literal(0, "int64")), time_on_page=ibis.null("float64"))

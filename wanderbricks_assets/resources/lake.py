@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MONTH = "month"  # the storage partition: replacing a day rewrites at most its month's files
 KEPT_DAYS = 7  # that a file is kept after it was replaced: no run takes so long, and Delta's own default
+# A window is filled so many days at first, then so many rows at a time (about 3 GB), as their number may grow.
+FIRST_DAYS, MOST_ROWS, MOST_TIMES_LONGER = 31, 3_000_000, 12
 _ATTEMPTS = 20
 _Result = TypeVar("_Result")
 
@@ -67,6 +69,21 @@ class Lake(dg.ConfigurableResource):
         with self._saying_what_could_not_be_written(name):
             _until_committed(lambda: self._commit(contract, arrow, window))
         return len(arrow)
+
+    def fill(self, name: str, rows_of: Callable[[Window], Table], window: Window) -> int:
+        """Replace the rows of a window by what `rows_of` gives for it, and return how many were written.
+
+        A long window is filled piece by piece, each one a commit, as all its rows might not fit into memory: a month
+        tells how many days make MOST_ROWS. After a kill the first pieces are new and the others as they were.
+        """
+        count, start, days = 0, window.start, FIRST_DAYS
+        while start < window.end:
+            end = min(start + timedelta(days=days), window.end)
+            piece = Window(start, end, opens=window.opens and start == window.start)
+            rows = self.replace(name, rows_of(piece), piece)
+            days = min(days * MOST_ROWS // max(rows, 1), days * MOST_TIMES_LONGER) or 1
+            count, start = count + rows, end
+        return count
 
     def revise(self, name: str, revision: Callable[[Table], Table]) -> int:
         """Replace a table that has no windows by what `revision` makes of its rows; returns how many were written.
@@ -227,17 +244,21 @@ class Lake(dg.ConfigurableResource):
 
 
 class LakeIOManager(dg.ConfigurableIOManager):
-    """Gives assets `Table` in and out: a range of partitions is one window of the lake."""
+    """Gives assets `Table` in and out: a range of partitions is one window of the lake.
+
+    An asset may also give how the rows of any window are made, which `Lake.fill` asks for one after the other.
+    """
 
     lake: dg.ResourceDependency[Lake]
 
-    def handle_output(self, context: dg.OutputContext, obj: Table) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Table | Callable[[Window], Table]) -> None:
         from wanderbricks_assets.partitions import window_of
 
-        window = None
+        name, window = context.asset_key.path[-1], None
         if context.has_asset_partitions:
             window = window_of(context.asset_partitions_def, context.asset_partition_key_range)
-        count = self.lake.replace(context.asset_key.path[-1], obj, window)
+        write = self.lake.fill if callable(obj) else self.lake.replace
+        count = write(name, obj, window)
         context.add_output_metadata({_row_count_name(context): count})
 
     def load_input(self, context: dg.InputContext) -> Table:

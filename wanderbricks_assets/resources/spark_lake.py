@@ -65,6 +65,10 @@ class SparkLake(Lake):
         check_kind(contract, whole=window is None)
         return self._write(contract, contract.conform(rows), window)
 
+    def fill(self, name: str, rows_of: Callable[[Window], Table], window: Window) -> int:
+        """Whole: the rows are the executors', not this process's."""
+        return self.replace(name, rows_of(window), window)
+
     def revise(self, name: str, revision: Callable[[Table], Table]) -> int:
         """As in `Lake`, but not safe from another process that revises the same table at the same time."""
         contract = LAKE[name]

@@ -16,6 +16,7 @@ from wanderbricks_assets.contracts.activation import PRICE_DECISIONS
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES
 from wanderbricks_assets.contracts.gold import DIM_HOST
 from wanderbricks_assets.contracts.tables import LAKE
+from wanderbricks_assets.resources import lake as lakes
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.spark_lake import SparkLake
 from wanderbricks_assets.window import Window
@@ -157,6 +158,63 @@ def test_a_table_without_time_is_replaced_whole(lake: Lake):
     lake.replace("dim_host", table_of(DIM_HOST, {"host_id": 1, "name": "Ana"}, {"host_id": 2, "name": "Rui"}))
     lake.replace("dim_host", table_of(DIM_HOST, {"host_id": 3, "name": "Eva"}))
     assert lake.read("dim_host").select("host_id", "name").to_pyarrow().to_pylist() == [{"host_id": 3, "name": "Eva"}]
+
+
+def test_a_long_window_is_filled_in_pieces_of_so_many_rows(delta: Lake, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lakes, "MOST_ROWS", 120)
+    asked = []
+
+    def rows_of(days: Window) -> ibis.Table:
+        asked.append(days)
+        count = (days.end - days.start).days
+        return lake_writers.features_of_days(days.first_day, count, properties=2, mark=len(asked))
+
+    # Two rows a day: 31 days tell that 120 rows are 60 days.
+    assert delta.fill("property_features", rows_of, days("2024-01-01", "2024-04-30", opens=True)) == 2 * 121
+    assert asked == [
+        days("2024-01-01", "2024-01-31", opens=True),
+        days("2024-02-01", "2024-03-31"),
+        days("2024-04-01", "2024-04-30"),
+    ]
+    assert {(row[0][:7], row[2]) for row in held(delta)} == {
+        ("2024-01", 1),
+        ("2024-02", 2),
+        ("2024-03", 2),
+        ("2024-04", 3),
+    }
+
+
+def test_a_day_or_an_hour_is_filled_at_once(delta: Lake):
+    for window in (days("2024-01-01"), Window(at("2024-01-01 13:00"), at("2024-01-01 14:00"))):
+        asked = []
+        delta.fill("engagement_features", lambda asked_for, to=asked: to.append(asked_for) or hours(), window)
+        assert asked == [window]
+
+
+def test_what_stops_a_piece_leaves_those_before_it_new_and_the_others_as_they_were(delta: Lake):
+    whole = days("2024-01-01", "2024-02-29")
+    delta.replace("property_features", lake_writers.features_of_days(whole.first_day, 60, properties=1, mark=0), whole)
+
+    def rows_of(piece: Window) -> ibis.Table:
+        if piece.start > whole.start:
+            raise KeyboardInterrupt
+        return lake_writers.features_of_days(piece.first_day, 31, properties=1, mark=1)
+
+    with pytest.raises(KeyboardInterrupt):
+        delta.fill("property_features", rows_of, whole)
+    assert {(row[0][:7], row[2]) for row in held(delta)} == {("2024-01", 1), ("2024-02", 0)}
+
+
+def test_executors_fill_a_window_at_once(lake: Lake, engine: str):
+    asked = []
+
+    def rows_of(piece: Window) -> ibis.Table:
+        asked.append(piece)
+        return property_features(*photos(f"{piece.first_day}", 1))
+
+    count = lake.fill("property_features", rows_of, days("2024-01-01", "2024-02-29"))
+    assert count == len(asked) == (2 if engine == "duckdb" else 1)
+    assert len(held(lake)) == count
 
 
 def test_a_table_is_revised_from_its_own_rows(lake: Lake):
