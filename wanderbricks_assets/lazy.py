@@ -5,7 +5,7 @@ more than double the time. `Table` is for annotations: Dagster evaluates those o
 Modules that annotate with these names begin with `from __future__ import annotations`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,4 +26,7 @@ else:
 Columns = Mapping[str, "np.ndarray"]
 """Columns of rows by name: arrays of one length. A frame is one, too."""
 
-__all__ = ["Columns", "Table", "ibis", "np", "pa", "pd"]
+NestedColumns = Mapping[str, "np.ndarray | Sequence"]
+"""The same, where those of lists and structs may be Python sequences."""
+
+__all__ = ["Columns", "NestedColumns", "Table", "ibis", "np", "pa", "pd"]

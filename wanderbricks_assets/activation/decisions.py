@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from wanderbricks_assets.contracts.activation import PRICE_DECISIONS
 from wanderbricks_assets.gold.decisions import standing
@@ -57,7 +57,7 @@ class AlreadyDecided(CannotDecide):
 
 def record_decisions(
     lake: Lake, decisions: Sequence[Decision], decided_by: str, decided_at: datetime
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Record decisions in one commit, all of them or none; returns the rows of PRICE_DECISIONS.
 
     decided_at: naive UTC. Raises a CannotDecide with a line for every decision that cannot be recorded, of the kind
@@ -70,7 +70,7 @@ def record_decisions(
     opened = open_recommendations(lake, decided_at)
     about = sorted({decision.property_id for decision in decisions})
     recommended = _by_night(opened.filter(opened.property_id.isin(about)))
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     errors: list[CannotDecide] = []
     for decision in decisions:
         try:
@@ -115,9 +115,7 @@ def undecided(
     return [Decision(**row, choice=choice, note=note) for row in rows.to_pyarrow().to_pylist()]
 
 
-def _row(
-    lake: Lake, decision: Decision, found: dict | None, decided_by: str, decided_at: datetime
-) -> dict[str, object]:
+def _row(lake: Lake, decision: Decision, found: dict | None, decided_by: str, decided_at: datetime) -> dict[str, Any]:
     if decision.choice not in PRICE_DECISIONS.column("decision").allowed:
         raise ValueError(f"'{decision.choice}' is no decision; accept or reject")
     what = f"property {decision.property_id} on {decision.target_date}"

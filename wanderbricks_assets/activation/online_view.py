@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
@@ -102,17 +103,17 @@ class Snapshot:
     def close(self) -> None:
         self._view.close()
 
-    def about(self, name: str) -> dict[str, object] | None:
+    def about(self, name: str) -> dict[str, Any] | None:
         """What is known of the newest predictions of a model (model_version, prediction_date, first and last day), or
         of "features" (moment); None where there are none."""
         return self._about.get(name)
 
-    def one(self, table: str, **key: object) -> dict[str, object] | None:
+    def one(self, table: str, **key: object) -> dict[str, Any] | None:
         """The row of a key, or None."""
         found = self._view.execute(f"SELECT * FROM {table} WHERE {_conditions(key)}", tuple(key.values())).fetchone()
         return _read(found) if found else None
 
-    def days(self, table: str, start: date, end: date, **key: object) -> list[dict[str, object]]:
+    def days(self, table: str, start: date, end: date, **key: object) -> list[dict[str, Any]]:
         """The rows of a key from one `ds` to another, both included, in order."""
         where = " AND ".join([*([_conditions(key)] if key else []), "ds BETWEEN ? AND ?"])
         rows = self._view.execute(
@@ -120,13 +121,13 @@ class Snapshot:
         )
         return [_read(row) for row in rows]
 
-    def first(self, table: str) -> dict[str, object] | None:
+    def first(self, table: str) -> dict[str, Any] | None:
         """Some row, for examples."""
         found = self._view.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
         return _read(found) if found else None
 
     @cached_property
-    def _about(self) -> dict[str, dict[str, object]]:
+    def _about(self) -> dict[str, dict[str, Any]]:
         return {name: from_json(value) for name, value in self._view.execute("SELECT name, said FROM about")}
 
 
@@ -134,5 +135,5 @@ def _conditions(key: Mapping[str, object]) -> str:
     return " AND ".join(f"{name} = ?" for name in key)
 
 
-def _read(row: sqlite3.Row) -> dict[str, object]:
+def _read(row: sqlite3.Row) -> dict[str, Any]:
     return {name: from_json(row[name]) if name in _JSON and row[name] else row[name] for name in row.keys()}  # noqa: SIM118

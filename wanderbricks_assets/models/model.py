@@ -9,13 +9,13 @@ forecast = model.predict(RevenueForecaster.inputs(tables, cutoff))
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from wanderbricks_assets.lazy import Columns, Table, pd
+from wanderbricks_assets.lazy import Columns, NestedColumns, Table, pd
 from wanderbricks_assets.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ class Calibration:
     statement: str
 
 
+SLICE_COLUMNS = ["slice", "value", "rows", "metric"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """How good the method is on rows later than what it was fitted on.
@@ -68,9 +71,6 @@ class Scores:
     losses: pd.Series
     metrics: dict[str, float] = field(default_factory=dict)
     slices: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SLICE_COLUMNS))
-
-
-SLICE_COLUMNS = ["slice", "value", "rows", "metric"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class Model(ABC):
         """What `predict` needs to predict from `moment` on, made by the same functions as the training features."""
 
     @abstractmethod
-    def predict_columns(self, inputs: Columns) -> dict[str, Sequence]:
+    def predict_columns(self, inputs: Columns) -> NestedColumns:
         """The model's columns of its predictions table, each of one value per row to predict. On arrays: for one row, a
         frame costs more than the prediction."""
 

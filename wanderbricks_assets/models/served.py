@@ -5,14 +5,15 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from wanderbricks_assets.models.all import MODELS
 
 
-class ServedModel(mlflow.pyfunc.PythonModel):
+class ServedModel(PythonModel):
     """Loads the folder that `Model.save` wrote; predicts frames of the model's inputs."""
 
-    def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         folder = Path(context.artifacts["model"])
         name = json.loads((folder / "model.json").read_text())["model"]
         self.model = MODELS[name].load(folder)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -31,7 +32,9 @@ from wanderbricks_assets.serving.served_models import ServedModels, broken_sente
 from wanderbricks_assets.settings import settings
 
 _DOCS = Path(__file__).parent / "docs.html"
-_REFUSALS = {code: {"model": ErrorBody} for code in (400, 401, 404, 409, 413, 422, 429, 503, 504)}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorBody} for code in (400, 401, 404, 409, 413, 422, 429, 503, 504)
+}
 
 
 def create_app(
@@ -70,7 +73,9 @@ def create_app(
     if lake is not None:
         app.include_router(decision_routes(lake, predicting))
     describe = app.openapi
-    app.openapi = lambda: documented(describe(), examples(view), models, is_token_needed=token is not None)
+    app.openapi = lambda: documented(  # type: ignore[method-assign]  # as FastAPI says it is to be extended
+        describe(), examples(view), models, is_token_needed=token is not None
+    )
 
     @app.exception_handler(ApiError)
     async def refuse(_: Request, refusal: ApiError) -> JSONResponse:
@@ -159,7 +164,7 @@ def _registry():
     return ModelRegistry.of(settings())
 
 
-def _refused(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def _refused(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error_code": code, "message": message}, status, headers)
 
 

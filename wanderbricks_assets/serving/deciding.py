@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field
@@ -53,7 +53,7 @@ def decision_routes(lake: Lake, predicting: Predicting) -> APIRouter:
     return router
 
 
-def _record(lake: Lake, decision: Decision, decided_by: str) -> dict[str, object]:
+def _record(lake: Lake, decision: Decision, decided_by: str) -> dict[str, Any]:
     try:
         return record_decisions(lake, [decision], decided_by, datetime.now(UTC).replace(tzinfo=None))[0]
     except NoSuchRecommendation as error:

@@ -6,20 +6,20 @@ every column becomes an array of its type at once, and there is no frame, whose 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
-from wanderbricks_assets.lazy import np
+from wanderbricks_assets.lazy import NestedColumns, np
 from wanderbricks_assets.serving.errors import bad_request
 
 if TYPE_CHECKING:
     from wanderbricks_assets.models.versions import Input
 
 _FORMATS = ("dataframe_records", "dataframe_split")
-_KINDS = {  # the Python types of JSON that a column of an MLflow type may hold
+_KINDS: dict[str, set[type]] = {  # the Python types of JSON that a column of an MLflow type may hold
     "double": {float, int, type(None)},
     "long": {int},
     "integer": {int},
@@ -87,7 +87,7 @@ def _check_count(rows: int, most: int) -> None:
         raise bad_request(f"{rows:,} rows are more than the {most:,} that one request may have; send them in parts.")
 
 
-def _array(name: str, kind: str, values: Sequence[object]) -> np.ndarray:
+def _array(name: str, kind: str, values: Sequence[Any]) -> np.ndarray:
     """[rows] the values of a column as an array of its MLflow type."""
     types = set(map(type, values))
     if not types <= _KINDS[kind]:
@@ -119,14 +119,14 @@ def _times(name: str, values: Sequence[str]) -> np.ndarray:
     return times.astype("datetime64[ns]")
 
 
-def as_json(columns: Mapping[str, Sequence]) -> bytes:
+def as_json(columns: NestedColumns) -> bytes:
     """The body of an answer, {"predictions": [one object for each row]}; what is not finite is null."""
     names = list(columns)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*map(_plain, columns.values()), strict=True)]
     return to_json({"predictions": rows}, inf_nan_mode="null")
 
 
-def _plain(values: Sequence) -> list:
+def _plain(values: np.ndarray | Sequence) -> list:
     if isinstance(values, list):
         return values
     array = np.asarray(values)

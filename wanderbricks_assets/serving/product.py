@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field, NaiveDatetime
@@ -108,7 +108,7 @@ async def only_known_parameters(request: Request) -> None:
 def product_routes(models: ServedModels, view: OnlineView, predicting: Predicting) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["product"], dependencies=[Depends(only_known_parameters)])
 
-    async def newest(name: str, request: Request) -> tuple[Snapshot, dict[str, object], dict[str, object]]:
+    async def newest(name: str, request: Request) -> tuple[Snapshot, dict[str, Any], dict[str, Any]]:
         """The view, what it says about a model's predictions, and the signature of an answer. Raises ApiError (404)
         with the reason where no version may serve."""
         target = TARGETS[name]
@@ -130,8 +130,8 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
     async def revenue(request: Request, start_date: Start = None, end_date: End = None) -> RevenueForecast:
         """Revenue of the marketplace for each check-in date of a range, at most 90 days ahead, with 80% intervals."""
         snapshot, about, signed = await newest("revenue_forecaster", request)
-        days = snapshot.days("revenue", *_span(about, start_date, end_date))
-        return RevenueForecast(days=days, total=math.fsum(day["yhat"] for day in days), **signed)
+        days = [RevenueDay(**day) for day in snapshot.days("revenue", *_span(about, start_date, end_date))]
+        return RevenueForecast(days=days, total=math.fsum(day.yhat for day in days), **signed)
 
     @router.get("/demand/properties/{property_id}")
     async def property_demand(
@@ -139,11 +139,10 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
     ) -> PropertyDemand:
         """Expected bookings of a property for each check-in date of a range, at most 30 days ahead."""
         snapshot, about, signed = await newest("demand_predictor", request)
-        days = snapshot.days("demand", *_span(about, start_date, end_date), property_id=property_id)
-        if not days:
+        rows = snapshot.days("demand", *_span(about, start_date, end_date), property_id=property_id)
+        if not rows:
             raise _no_property(snapshot, property_id, signed["as_of"])
-        total = math.fsum(day["expected_bookings"] for day in days)
-        return PropertyDemand(property_id=property_id, days=days, total=total, **signed)
+        return PropertyDemand(property_id=property_id, **_demand(rows), **signed)
 
     @router.get("/demand/destinations/{destination_id}")
     async def destination_demand(
@@ -154,15 +153,11 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
         place = snapshot.one("destination", destination_id=destination_id)
         if place is None:
             raise unknown(f"There is no destination {destination_id}.")
-        days = snapshot.days("destination_demand", *_span(about, start_date, end_date), destination_id=destination_id)
-        if not days:
+        rows = snapshot.days("destination_demand", *_span(about, start_date, end_date), destination_id=destination_id)
+        if not rows:
             raise unknown(f"No property of destination {destination_id} was listed as of {_said(signed['as_of'])}.")
         return DestinationDemand(
-            destination_id=destination_id,
-            destination=place["destination"],
-            days=days,
-            total=math.fsum(day["expected_bookings"] for day in days),
-            **signed,
+            destination_id=destination_id, destination=place["destination"], **_demand(rows), **signed
         )
 
     @router.get("/prices/{property_id}/{target_date}")
@@ -235,12 +230,18 @@ def product_routes(models: ServedModels, view: OnlineView, predicting: Predictin
     return router
 
 
-def examples(view: OnlineView) -> dict[str, object]:
+def _demand(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """`days` and `total` of a DemandForecast."""
+    days = [DemandDay(**row) for row in rows]
+    return {"days": days, "total": math.fsum(day.expected_bookings for day in days)}
+
+
+def examples(view: OnlineView) -> dict[str, Any]:
     """Values of the parameters that some answer is known for, so that the examples of the documentation run."""
     snapshot = view.snapshot()
     if snapshot is None:
         return {}
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for table in ("user", "customer", "property", "demand", "destination", "destination_demand", "price"):
         row = snapshot.first(table) or {}
         found |= {name: row[name] for name in _PARAMETERS if name in row}
@@ -250,7 +251,7 @@ def examples(view: OnlineView) -> dict[str, object]:
     return found
 
 
-def _converts(model, listing: dict, visitor: dict, looks: list[dict], context: dict) -> dict[str, object]:
+def _converts(model, listing: dict, visitor: dict, looks: list[dict], context: dict) -> dict[str, Any]:
     from wanderbricks_assets.models.conversion_online import pair_row
 
     row = model.predict_columns(pair_row(listing, visitor, looks, **context))
@@ -264,7 +265,7 @@ def _snapshot(view: OnlineView) -> Snapshot:
     return snapshot
 
 
-def _span(about: dict[str, object], start: date | None, end: date | None) -> tuple[date, date]:
+def _span(about: dict[str, Any], start: date | None, end: date | None) -> tuple[date, date]:
     first, last = date.fromisoformat(about["first"]), date.fromisoformat(about["last"])
     start, end = start or first, end or last
     if not first <= start <= end <= last:
@@ -278,7 +279,7 @@ def _no_property(snapshot: Snapshot, property_id: int, as_of: datetime) -> ApiEr
     return unknown(f"Property {property_id} was not listed as of {_said(as_of)}.")
 
 
-def _known_user(snapshot: Snapshot, user_id: int) -> dict[str, object]:
+def _known_user(snapshot: Snapshot, user_id: int) -> dict[str, Any]:
     user = snapshot.one("user", user_id=user_id)
     if user is None:
         raise unknown(f"There is no user {user_id}.")
