@@ -127,12 +127,13 @@ class _Kept:
         self, server: Server, start: Callable[[Server], subprocess.Popen], logs: Path, say: Callable[[str], None]
     ):
         self.server, self._start, self._logs, self._say = server, start, logs, say
-        self._ends, self._again_at = 0, None
+        self._ends = 0
         self.is_given_up = False
         self._begin()
 
     def _begin(self) -> None:
-        self.process, self._began, self._again_at = self._start(self.server), time.monotonic(), None
+        self.process, self._began = self._start(self.server), time.monotonic()
+        self._again_at: float | None = None
 
     def look(self) -> None:
         """Start it again when it is time; say so when it has ended."""

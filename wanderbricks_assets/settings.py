@@ -5,7 +5,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         None, description="this package's wheel, as jobs install it; <volume>/wheels/<name of the wheel>.whl"
     )
     databricks_compute: Literal["serverless", "cluster"] = Field("serverless", description="what jobs run on")
-    databricks_cluster: dict[str, object] = Field(
+    databricks_cluster: dict[str, Any] = Field(
         {
             "spark_version": "16.4.x-cpu-ml-scala2.12",  # has the models' libraries
             "node_type_id": "i3.xlarge",
@@ -108,7 +108,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         home = Path(init_settings().get("home") or env_settings().get("home") or DEFAULT_HOME)
         return init_settings, env_settings, _SavedSettings(settings_cls, home / "settings.json")
@@ -258,7 +259,7 @@ def settings() -> Settings:
     return read_settings()
 
 
-def read_settings(**given: object) -> Settings:
+def read_settings(**given: Any) -> Settings:
     """The settings of the environment and the home, with some given. Raises ValueError with a sentence per fault."""
     try:
         return Settings(**given)

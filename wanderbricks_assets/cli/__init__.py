@@ -39,7 +39,7 @@ app.add_typer(prices.app, name="prices")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
 _LOOKS_AT_THE_CLOCK = 5  # seconds
 # Typer's usage errors, of which this is one kind, would end with 2, which here means that a gate failed.
-typer.BadParameter.__base__.exit_code = COULD_NOT_RUN
+typer.BadParameter.__base__.exit_code = COULD_NOT_RUN  # type: ignore[attr-defined]  # of UsageError, which Typer keeps
 
 
 @app.command()

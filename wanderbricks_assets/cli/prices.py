@@ -3,12 +3,15 @@
 import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wanderbricks_assets.cli.console import console, sentences
 from wanderbricks_assets.cli.installation import Home, enter_made, settings_of
+
+if TYPE_CHECKING:
+    from wanderbricks_assets.activation.decisions import Choice
 
 app = typer.Typer(help="Decide about recommended prices.", no_args_is_help=True)
 
@@ -19,7 +22,7 @@ Note = Annotated[str | None, typer.Option(help="Why.")]
 By = Annotated[str | None, typer.Option(help="Who decided. [default: the account that runs this]")]
 
 
-def _deciding(choice: str) -> Callable[..., None]:
+def _deciding(choice: "Choice") -> Callable[..., None]:
     def decide(
         property_id: Property = None,
         night: Night = None,

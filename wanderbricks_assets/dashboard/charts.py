@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 import altair as alt
 import streamlit as st
+from altair.typing import ChartType
 
 from wanderbricks_assets.dashboard.geography import Box, land_within, miller
 from wanderbricks_assets.dashboard.words import number
@@ -16,15 +18,16 @@ CAME, BOOKED, EXPECTED = "#8a939e", "#3a86c8", "#e08a2e"
 UP, DOWN, SAME = "#2f9e8f", "#d0694f", "#8a939e"
 FAINT = "#8a939e"
 HEIGHT = 300
+Align = Literal["left", "right"]
 _DAY = alt.Axis(format="%-d %b", title=None, labelOverlap=True, grid=False, tickCount=8)
 
 
-def show(chart: alt.Chart, described: str) -> None:
+def show(chart: ChartType, described: str) -> None:
     """Draw over the whole width. described: what is seen, for those who do not see it."""
     st.altair_chart(chart, width="stretch", alt=described)
 
 
-def revenue(days: pd.DataFrame, today: date) -> alt.LayerChart:
+def revenue(days: pd.DataFrame, today: date) -> ChartType:
     """days: ds, and where known revenue, on_the_books, yhat, yhat_lower, yhat_upper."""
     x = alt.X("ds:T", axis=_DAY)
     base = alt.Chart(days)
@@ -65,7 +68,7 @@ def _labels(days: pd.DataFrame, today: date) -> list[alt.Chart]:
     return found
 
 
-def _label(x: pd.Timestamp, y: float, text: str, color: str, align: str) -> alt.Chart:
+def _label(x: pd.Timestamp, y: float, text: str, color: str, align: Align) -> alt.Chart:
     place = alt.Chart(pd.DataFrame({"x": [x], "y": [y * 1.06], "text": [text]}))
     mark = place.mark_text(color=color, align=align, fontWeight="bold", fontSize=13, baseline="middle")
     return mark.encode(alt.X("x:T"), alt.Y("y:Q"), alt.Text("text:N"))
@@ -76,7 +79,7 @@ def _today(today: date) -> alt.Chart:
     return place.mark_rule(color=FAINT, strokeDash=[4, 3]).encode(alt.X("ds:T"))
 
 
-def moves(parts: pd.DataFrame) -> alt.LayerChart:
+def moves(parts: pd.DataFrame) -> ChartType:
     """parts: label, change, in the order of drawing."""
     base = alt.Chart(parts.assign(told=[number(change, sign=True) for change in parts["change"]]))
     room = float(parts["change"].abs().max()) * 1.35 or 1.0
@@ -90,18 +93,18 @@ def moves(parts: pd.DataFrame) -> alt.LayerChart:
     tooltip = [alt.Tooltip("label:N", title="part")]
     tooltip += [alt.Tooltip(f"{name}:Q", format=",.0f") for name in ("before", "now", "change") if name in parts]
     bars = base.mark_bar(cornerRadius=2).encode(x, y, color=color, tooltip=tooltip)
+    sides: list[tuple[str, Align, int]] = [(">=", "left", 5), ("<", "right", -5)]
     texts = [
         base.transform_filter(f"datum.change {sign} 0")
         .mark_text(align=align, dx=dx, color=FAINT, fontWeight="bold")
         .encode(alt.X("change:Q"), y, alt.Text("told:N"))
-        for sign, align, dx in ((">=", "left", 5), ("<", "right", -5))
+        for sign, align, dx in sides
     ]
     return alt.layer(bars, *texts).properties(height=34 * len(parts) + 50)
 
 
-def places(found: pd.DataFrame, box: Box) -> alt.LayerChart:
+def places(found: pd.DataFrame, box: Box) -> ChartType:
     """found: destination, country, latitude, longitude, expected, last_year, change, listings."""
-    identity = {"type": "identity", "reflectY": True}
     land = alt.Chart(alt.Data(values=land_within(box))).mark_geoshape(fill=FAINT, opacity=0.28, stroke=None)
     points = alt.Chart(found.assign(latitude=found["latitude"].map(miller)))
     where = {"longitude": "longitude:Q", "latitude": "latitude:Q"}
@@ -132,10 +135,10 @@ def places(found: pd.DataFrame, box: Box) -> alt.LayerChart:
     )
     names = points.transform_filter(alt.datum.named).mark_text(dy=-16, color=FAINT, fontWeight="bold", fontSize=12)
     names = names.encode(**where, text="destination:N")
-    return alt.layer(land, circles, names).project(**identity).properties(height=400)
+    return alt.layer(land, circles, names).project("identity", reflectY=True).properties(height=400)
 
 
-def calendar(days: pd.DataFrame, counted: str) -> alt.LayerChart:
+def calendar(days: pd.DataFrame, counted: str) -> ChartType:
     """days: ds, expected. One row a week, one cell a day; counted: what a cell counts."""
     weekday, monday = days["ds"].dt.dayofweek, days["ds"] - pd.to_timedelta(days["ds"].dt.dayofweek, "D")
     busy = days["expected"] > days["expected"].quantile(0.6)
@@ -166,7 +169,7 @@ def calendar(days: pd.DataFrame, counted: str) -> alt.LayerChart:
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def bars(rows: pd.DataFrame, name: str, value: str, tooltip: dict[str, str], color: str) -> alt.LayerChart:
+def bars(rows: pd.DataFrame, name: str, value: str, tooltip: dict[str, str], color: str) -> ChartType:
     """Horizontal bars, each under its name with its value beside it: names of any length fit any width.
 
     tooltip: column to number format.
@@ -210,7 +213,7 @@ def price_changes(bins: pd.DataFrame) -> alt.Chart:
 _TENTHS = [-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3]
 
 
-def price_nights(nights: pd.DataFrame) -> alt.LayerChart:
+def price_nights(nights: pd.DataFrame) -> ChartType:
     """nights of one listing: target_date, current_price, recommended_price, expected_gain, reason."""
     base = alt.Chart(nights)
     x = alt.X("target_date:T", axis=_DAY)
@@ -228,7 +231,7 @@ def price_nights(nights: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(now, gap, then).properties(height=260)
 
 
-def grid(cells: pd.DataFrame, rows: list[str], columns: list[str]) -> alt.LayerChart:
+def grid(cells: pd.DataFrame, rows: list[str], columns: list[str]) -> ChartType:
     """cells: segment, risk, customers, value."""
     told = [number(count) for count in cells["customers"]]
     base = alt.Chart(cells.assign(told=told, worth=[number(value) for value in cells["value"]])).encode(
@@ -250,9 +253,7 @@ def grid(cells: pd.DataFrame, rows: list[str], columns: list[str]) -> alt.LayerC
     return alt.layer(boxes, counts, worths).properties(height=72 * len(rows) + 40)
 
 
-def bullet(
-    value: float, lower: float, upper: float, target: float, naive: float, form: str, passed: bool
-) -> alt.LayerChart:
+def bullet(value: float, lower: float, upper: float, target: float, naive: float, form: str, passed: bool) -> ChartType:
     """A metric with its interval, against target and naive baseline. form: number format of the axis."""
     end = max(upper, target, naive) * 1.12
     frame = pd.DataFrame({"value": [value], "lower": [lower], "upper": [upper], "target": [target], "naive": [naive]})
@@ -273,7 +274,7 @@ def bullet(
     return alt.layer(*layers).properties(height=100)
 
 
-def realized(days: pd.DataFrame, form: str) -> alt.LayerChart:
+def realized(days: pd.DataFrame, form: str) -> ChartType:
     """days of one metric: day, value, lower, upper, at_training, bound."""
     base = alt.Chart(days)
     x = alt.X("day:T", axis=_DAY)

@@ -41,7 +41,9 @@ def read_rules(contract: Contract, folder: Path | None = None) -> list[dict[str,
         between = next((name for sign, name in _OTHER_SEPARATORS.items() if sign in found and "," not in found), None)
         hint = f"; it has {between} between its values, so save it with commas" if between else ""
         raise ValueError(f"{file}, row 1: the first row must be {','.join(names)} (found: {found}){hint}")
-    mistakes, rules, rows = [], [], {}
+    mistakes: list[str] = []
+    rules: list[dict[str, Any]] = []
+    rows: dict[tuple, int] = {}
     for number, cells in enumerate(lines[1:], start=2):
         if not any(cell.strip() for cell in cells):
             continue
