@@ -142,22 +142,22 @@ def _run(out: Path, until: datetime, state: dict, progress: Callable[[date], Non
 
 def _write_day(out: Path, writer: files.Writer, months: dict, d: Day, begin: int, end: int, summary: Summary) -> None:
     for name, make in (EVENTS | TRUTH_OF_EVENTS).items():
-        rows = files.hours(d.tables[name] if name in EVENTS else d.truth[name], d.day, begin, end)
+        rows = files.hours(d.tables[name] if name in EVENTS else Columns(d.truth[name]), d.day, begin, end)
         if len(rows):
             writer.submit(files.event_path(out, name, d.day, begin), make, rows)
         if name in EVENTS:
             summary.rows[name] = summary.rows.get(name, 0) + len(rows)
-    for name, make in TRUTH_BY_DATE.items():
+    for name, make_day in TRUTH_BY_DATE.items():
         if name in d.truth:
-            writer.submit(files.date_path(out, name, d.day), make, d.truth[name], d.day)
-    for name, make in TRUTH_BY_MONTH.items():
+            writer.submit(files.date_path(out, name, d.day), make_day, d.truth[name], d.day)
+    for name, make_day in TRUTH_BY_MONTH.items():
         if name in d.truth:
             path = files.month_path(out, name, d.day)
             if path not in months:
                 for finished in [p for p in months if p.parent == path.parent]:
                     writer.submit(finished, _joined, months.pop(finished))
                 months[path] = files.earlier_rows(path, d.day)
-            months[path].append(make(d.truth[name], d.day))
+            months[path].append(make_day(d.truth[name], d.day))
 
 
 def _joined(parts: list[pa.Table]) -> pa.Table:

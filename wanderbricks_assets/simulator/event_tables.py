@@ -41,8 +41,8 @@ def numbered(text: str, numbers: np.ndarray, after: str = "") -> pa.Array:
 def conform(table: str, columns: dict[str, pa.Array | np.ndarray]) -> pa.Table:
     """A table with exactly the columns and types its contract declares."""
     schema = source.SOURCE[table].arrow_schema
-    arrays = [columns[field.name] for field in schema]
-    arrays = [x if isinstance(x, pa.Array) else pa.array(x) for x in arrays]
+    given = [columns[field.name] for field in schema]
+    arrays = [x if isinstance(x, pa.Array) else pa.array(x) for x in given]
     return pa.Table.from_arrays([x.cast(f.type) for x, f in zip(arrays, schema, strict=True)], schema=schema)
 
 

@@ -28,7 +28,7 @@ STATE, TRUTH = "_state", "_truth"
 TABLES_OF_STATE = ("users", "properties", "hosts", "prices", "tickets", "spending")
 
 
-def replace(path: Path, write: Callable[[Path], None]) -> None:
+def replace(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     write(temporary)
@@ -141,7 +141,7 @@ def save_market(out: Path, m: Market) -> str:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's hints take any name for allow_pickle
 
     replace(out / STATE / name, write)
     return name

@@ -141,7 +141,7 @@ def truth_of_day(
     monthly = today.day == 1 or m.day == m.first_day
     result: dict[str, dict[str, np.ndarray]] = {}
     p = draw_panel(rng, m, calendar, offer, rate, registrations, leads)
-    bookings = np.zeros(len(offer.order))
+    bookings: np.ndarray = np.zeros(len(offer.order))
     if p is not None:
         each = p.bookings() * _not_outrun(p, len(bookings))
         bookings = np.bincount(p.prop, p.weight[p.row] * each, len(bookings))

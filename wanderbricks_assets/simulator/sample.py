@@ -175,7 +175,7 @@ def simulate_sample(out: Path, until: datetime, state: dict) -> dict[str, int]:
                 part = new.take(np.flatnonzero(day == number))
                 writer.submit(files.event_path(out, name, number, begin), make, part)
         today = day_number(until.date())
-        for name, make in {
+        for name, make_whole in {
             "users": lambda: small_tables.users(users.take(users["created"] < seconds[1])),
             "hosts": lambda: small_tables.hosts(market.hosts),
             "properties": lambda: small_tables.properties(properties, seconds[1]),
@@ -189,5 +189,5 @@ def simulate_sample(out: Path, until: datetime, state: dict) -> dict[str, int]:
             "countries": small_tables.countries,
             "amenities": small_tables.amenities,
         }.items():
-            writer.submit(out / f"{name}.parquet", make)
+            writer.submit(out / f"{name}.parquet", make_whole)
     return rows

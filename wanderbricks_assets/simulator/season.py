@@ -27,10 +27,9 @@ def lead_time_shares() -> np.ndarray:
     day.
     """
     days = np.arange(1, c.LONGEST_LEAD + 1)
-    density = sum(
-        share / (days * spread) * np.exp(-0.5 * (np.log(days / median) / spread) ** 2)
-        for share, median, spread in c.LEAD_TIMES
-    )
+    density = np.zeros(len(days))
+    for share, median, spread in c.LEAD_TIMES:
+        density += share / (days * spread) * np.exp(-0.5 * (np.log(days / median) / spread) ** 2)
     return np.concatenate([[0.0], density / density.sum()])
 
 

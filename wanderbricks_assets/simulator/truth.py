@@ -216,7 +216,7 @@ def _known_and_to_come(out: Path, origin: date, on_the_books: pd.DataFrame) -> t
     lead = days_to_arrival(created, check_in)
     age = (now - created) / 86_400
     probability = books["probability"].fillna(books["probability"].mean()).to_numpy()
-    begin = np.datetime64(origin, "D").astype(np.int64)
+    begin = day_number(origin)
     books = books.assign(kept=survival(lead, age, probability), day=check_in - begin)
 
     rates = _smooth(_read(out, "arrival_rate", [("created_date", ">=", origin - timedelta(days=3))]), begin)

@@ -1,12 +1,14 @@
 """People and listings: what they are when they arrive, before anything happens to them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from wanderbricks_assets.simulator import calibration as c
 from wanderbricks_assets.simulator.geography import Geography
 
 
-class Columns(dict):
+class Columns(dict[str, np.ndarray]):
     """A table in memory: name -> array, all of one length, that rows are appended to."""
 
     def __len__(self) -> int:
@@ -23,7 +25,7 @@ class Columns(dict):
         return Columns({name: values[index] for name, values in self.items()})
 
 
-def stack(parts: list[dict[str, np.ndarray]]) -> Columns:
+def stack(parts: Sequence[dict[str, np.ndarray]]) -> Columns:
     """The rows of all parts, one after another."""
     if len(parts) == 1:
         return Columns(parts[0])
@@ -154,7 +156,9 @@ def assign_hosts(rng: np.random.Generator, properties: Columns, hosts: Columns, 
     if len(hosts):
         for index in np.flatnonzero(hosts["lists"]):
             known.setdefault(int(hosts["country"][index]), []).append(int(index))
-    countries, joined, lists = [], [], []
+    countries: list[int] = []
+    joined: list[int] = []
+    lists: list[bool] = []
     idle = c.HOSTS_PER_PROPERTY - 1 / c.LISTINGS_PER_ACTIVE_HOST
     first = len(hosts)
     for row in range(len(properties)):
