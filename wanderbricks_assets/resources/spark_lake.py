@@ -27,7 +27,7 @@ _VERSION = "wanderbricks.version"
 
 
 class _Found(NamedTuple):
-    count: int
+    rows: int
     first: date | datetime | None
     last: date | datetime | None
 
@@ -84,10 +84,10 @@ class SparkLake(Lake):
         if not contract.append_only:
             raise ValueError(f"{name} is written by window or whole, not appended to")
         if self.table_format == "delta":
-            return self._commit(contract, contract.conform(rows), None, "append")
+            return self._commit_delta(contract, contract.conform(rows), None, "append")
         with self._computed_once(contract, contract.conform(rows)) as (held, found):
             self._insert(contract, held, overwrite=False)
-        return found.count
+        return found.rows
 
     def version(self, name: str) -> int | None:
         if not self._is_there(name):
@@ -117,7 +117,7 @@ class SparkLake(Lake):
             self._session.catalog.refreshTable(self._name(name))  # another session may have written meanwhile
         return engine().catalog_table(self._name(name))
 
-    def _create(self, contract: Contract) -> None:
+    def _create_table(self, contract: Contract) -> None:
         if self._is_there(contract.name):
             return
         if not self._session.catalog.databaseExists(self.database):  # Hive would log an error
@@ -133,10 +133,10 @@ class SparkLake(Lake):
 
     def _write(self, contract: Contract, rows: Table, window: Window | None) -> int:
         if self.table_format == "delta":
-            return self._commit(contract, rows, window, "overwrite")
+            return self._commit_delta(contract, rows, window, "overwrite")
         return self._overwrite_partitions(contract, rows, window)
 
-    def _commit(self, contract: Contract, rows: Table, window: Window | None, mode: str) -> int:
+    def _commit_delta(self, contract: Contract, rows: Table, window: Window | None, mode: str) -> int:
         """One commit of Delta, which refuses rows outside of the window. The rows are counted on their way."""
         from pyspark.errors import PySparkException
         from pyspark.sql import Observation
@@ -144,7 +144,7 @@ class SparkLake(Lake):
 
         seen = Observation()
         with naming_damaged_files(rows), self._saying_what_could_not_be_written(contract.name):
-            self._create(contract)
+            self._create_table(contract)
             writer = engine().rows(rows).observe(seen, F.count(F.lit(1)).alias("rows")).write.format("delta").mode(mode)
             if window:
                 writer = writer.option("replaceWhere", predicate(contract, window))
@@ -164,14 +164,14 @@ class SparkLake(Lake):
     def _overwrite_partitions(self, contract: Contract, rows: Table, window: Window | None) -> int:
         """Replace the partitions of the window. Rows of its first and last day outside of it are written again."""
         with self._computed_once(contract, rows) as (held, found):
-            if window and found.count:
+            if window and found.rows:
                 check_window(contract, found.first, found.last, window)
             self._insert(contract, held, overwrite=True, window=window)
-        return found.count
+        return found.rows
 
     def _insert(self, contract: Contract, rows: DataFrame, overwrite: bool, window: Window | None = None) -> None:
         with self._saying_what_could_not_be_written(contract.name):
-            self._create(contract)
+            self._create_table(contract)
             beside = self._beside(contract, window)
             parts = self._in_partitions(contract, rows if beside is None else rows.unionByName(beside))
             written = {row[0] for row in parts.select(PARTITION).distinct().collect()}
@@ -225,7 +225,7 @@ class SparkLake(Lake):
         try:
             with naming_damaged_files(rows):
                 # Not collect(), which gives times in the zone of this machine.
-                found = (F.count(F.lit(1)).alias("count"), F.min(time).alias("first"), F.max(time).alias("last"))
+                found = (F.count(F.lit(1)).alias("rows"), F.min(time).alias("first"), F.max(time).alias("last"))
                 [span] = held.agg(*found).toArrow().to_pylist()
             yield held, _Found(**span)
         finally:
