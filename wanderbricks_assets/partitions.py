@@ -2,6 +2,7 @@
 
 import warnings
 from datetime import UTC, datetime
+from typing import cast
 
 import dagster as dg
 
@@ -31,7 +32,7 @@ LAST_3_YEARS_OF_WEEKS = dg.TimeWindowPartitionMapping(start_offset=-3 * 52)
 SINCE_THE_BEGINNING = dg.TimeWindowPartitionMapping(start_offset=-30 * 365)
 
 
-def ended(partitions: dg.TimeWindowPartitionsDefinition, moment: datetime) -> list[str]:
+def ended(partitions: dg.PartitionsDefinition, moment: datetime) -> list[str]:
     """The partitions that have ended by a moment (naive UTC), oldest first."""
     return list(partitions.get_partition_keys(current_time=moment.replace(tzinfo=UTC)))
 
@@ -41,10 +42,11 @@ def run_window(context: dg.AssetExecutionContext) -> Window:
     return window_of(context.assets_def.partitions_def, context.partition_key_range)
 
 
-def window_of(partitions: dg.TimeWindowPartitionsDefinition, keys: dg.PartitionKeyRange) -> Window:
+def window_of(partitions: dg.PartitionsDefinition, keys: dg.PartitionKeyRange) -> Window:
     """The time that a range of partitions covers; the first day of all opens it to the past."""
-    start = partitions.time_window_for_partition_key(keys.start).start
-    end = partitions.time_window_for_partition_key(keys.end).end
-    first = partitions.get_first_partition_window()
+    windows = cast("dg.TimeWindowPartitionsDefinition", partitions)  # all are; the hints of Dagster's jobs say less
+    start = windows.time_window_for_partition_key(keys.start).start
+    end = windows.time_window_for_partition_key(keys.end).end
+    first = windows.get_first_partition_window()
     opens = partitions is not HOURLY and first is not None and start <= first.start
     return Window(naive_utc(start), naive_utc(end), opens)

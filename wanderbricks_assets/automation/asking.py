@@ -35,7 +35,7 @@ _PLANS = {
     MONITORING.name: Planner.monitoring,
 }
 # What is computed from tables and predictions waits until those of its time are there.
-_WAITING = {job.name: job for job in NEED_THE_REGISTRY}
+_WAITING = {job.name: job.partitions_def for job in NEED_THE_REGISTRY}
 ASKED = "wanderbricks/asked"  # tag of a run: what was asked for, the same however often it is
 # What failed is asked for again, and no sooner: a file that cannot be read may be mended, a destination come back.
 TRIED_AGAIN_AFTER = {TRAINING.name: timedelta(days=1)}
@@ -61,7 +61,7 @@ class Asking:
             return dg.SkipReason(waits)
         found = [self.request(planned.settle(planned)) for planned in plans]
         requests = [request for request in found if isinstance(request, dg.RunRequest)]
-        return requests or found[0]
+        return requests or next(request for request in found if isinstance(request, dg.SkipReason))
 
     def request(self, planned: Planned) -> dg.RunRequest | dg.SkipReason:
         """The run, unless one for some of the same partitions is under way or has just failed."""
@@ -125,7 +125,7 @@ class Asking:
     def _waits_for_training(self, planned: Planned, day_end: datetime) -> str | None:
         """A day that completes a week is predicted by what the week's training promotes, if it promotes."""
         due = next(iter(self.planner.training(day_end)), None)
-        if due is None or _end_of(TRAINING, due) != day_end:
+        if due is None or _end_of(TRAINING.partitions_def, due) != day_end:
             return None
         week = dg.RunsFilter(job_name=TRAINING.name, tags={PARTITION_NAME_TAG: due.first})
         was_tried = any(run.is_finished for run in self.planner.instance.get_runs(week))
@@ -135,8 +135,8 @@ class Asking:
         return f"{_named(planned)} waits for {_named(due)}, until {until:%H:%M} at the longest."
 
 
-def _end_of(job: dg.JobDefinition, planned: Planned) -> datetime:
-    return window_of(job.partitions_def, dg.PartitionKeyRange(planned.first, planned.last)).end
+def _end_of(partitions: dg.PartitionsDefinition, planned: Planned) -> datetime:
+    return window_of(partitions, dg.PartitionKeyRange(planned.first, planned.last)).end
 
 
 def _identity(planned: Planned) -> str:

@@ -34,12 +34,15 @@ class Outcome:
     not_begun: list[str] = field(default_factory=list)
 
 
+State = Literal["done", "failed", "skipped"]
+
+
 @dataclass(frozen=True)
 class Progress:
     """One step has ended, or will not begin: a gate before it failed, or no version serves that it could use."""
 
     step: str
-    state: Literal["done", "failed", "skipped"]
+    state: State
     left: int
     seconds: float = 0.0
 
@@ -138,7 +141,7 @@ class _Runs:
                 stopped = _depending_on(event.step_key, steps) & waiting if event.is_step_failure else set()
                 if event.is_step_failure:
                     self._note(event, stopped)
-                state = "failed" if event.is_step_failure else "done" if event.is_step_success else "skipped"
+                state: State = "failed" if event.is_step_failure else "done" if event.is_step_success else "skipped"
                 seconds = time.monotonic() - began.get(event.step_key, time.monotonic())
                 self._show(Progress(event.step_key, state, len(waiting) + self._later, seconds))
                 waiting.difference_update(stopped)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -51,7 +52,7 @@ class Observation:
             for table, hours in changed.groupby("table").hour
         }
 
-    def summary(self, table: str) -> dict[str, object]:
+    def summary(self, table: str) -> dict[str, Any]:
         """Rows and, of tables with a time, the hour of the newest event."""
         rows = self.content[self.content.table == table]
         newest = rows.hour.max()

@@ -147,7 +147,8 @@ class LateData:
 
     def _dimensions(self) -> list[str]:
         """The assets without days that read what the source keeps without days, and those that read them."""
-        graph, found = self.planner.repository.asset_graph, set()
+        graph = self.planner.repository.asset_graph
+        found: set[str] = set()
         dimensions = self.planner.assets_without_days()
         changed = set(self.changed) & _WITHOUT_DAYS
         while True:

@@ -163,7 +163,7 @@ class Planner:
         return self.repository.asset_graph.get(dg.AssetKey(asset)).is_partitioned
 
     def _missing(
-        self, assets: Sequence[str], partitions: dg.TimeWindowPartitionsDefinition, moment: datetime
+        self, assets: Sequence[str], partitions: dg.PartitionsDefinition, moment: datetime
     ) -> tuple[str, str] | None:
         """The range from the first partition that any of the assets lacks to the last one that has ended."""
         wanted = ended(partitions, moment)

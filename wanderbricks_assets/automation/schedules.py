@@ -6,6 +6,7 @@ So nothing is lost while the daemon is down, although Dagster makes up only the 
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._time import get_current_datetime
 from dagster._utils.schedules import get_latest_completed_cron_tick
 
@@ -45,7 +46,7 @@ _MADE_UP = {
 _ALL_MADE_UP = "Partitions missed while nothing ran are made up in the same run."
 
 
-def _schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
+def _schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{job.name}_schedule",
         job=job,

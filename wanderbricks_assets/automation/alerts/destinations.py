@@ -28,8 +28,11 @@ class Message:
 class Destination(Protocol):
     """`id` tells destinations apart over restarts, `label` is for people; neither holds a secret."""
 
-    id: str
-    label: str
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
 
     def takes(self, message: Message) -> bool: ...
 

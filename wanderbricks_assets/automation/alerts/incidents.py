@@ -8,7 +8,7 @@ materialized by another way, or a tick ends well.
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
@@ -68,8 +68,8 @@ class Definitions:
         for key in self._graph.materializable_asset_keys:
             self._assets.setdefault(self._graph.get(key).assets_def.node_def.name, []).append(key)
         self._checks: dict[str, list[dg.AssetCheckKey]] = {}
-        for key, definition in repository.asset_checks_defs_by_key.items():
-            self._checks.setdefault(definition.node_def.name, []).append(key)
+        for check, definition in repository.asset_checks_defs_by_key.items():
+            self._checks.setdefault(definition.node_def.name, []).append(check)
 
     def assets_of(self, step: str) -> list[dg.AssetKey]:
         return self._assets.get(step, [])
@@ -86,7 +86,7 @@ class Definitions:
 
     def is_partitioned(self, step: str) -> bool:
         """Whether a step's success holds for the run's partitions only; so it is taken of a step that is not known."""
-        known = [*self.assets_of(step), *self._checks.get(step, [])]
+        known: list[dg.AssetKey | dg.AssetCheckKey] = [*self.assets_of(step), *self._checks.get(step, [])]
         return not known or any(self._graph.get(key).partitions_def for key in known)
 
     def partition_keys(self, key: dg.AssetKey, partitions: str) -> set[str]:
@@ -192,7 +192,7 @@ class Book:
 
     def _failed(self, event_id: int, entry: dg.EventLogEntry, run: dg.DagsterRun) -> None:
         failures = list(self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE))
-        common = {
+        common: dict[str, Any] = {
             "severity": "ERROR",
             "span": _span(run),
             "measured": "",
@@ -222,7 +222,7 @@ class Book:
         if not failures:
             self._note(self._died(run, entry, common))
 
-    def _died(self, run: dg.DagsterRun, entry: dg.EventLogEntry, common: Mapping[str, object]) -> Incident:
+    def _died(self, run: dg.DagsterRun, entry: dg.EventLogEntry, common: Mapping[str, Any]) -> Incident:
         """A run that failed although no step did: killed, or never begun."""
         plan = run.execution_plan_snapshot_id
         planned = self.instance.get_execution_plan_snapshot(plan).step_keys_to_execute if plan else []

@@ -42,7 +42,8 @@ class Alike:
 
 
 def grouped(incidents: Iterable[Incident]) -> list[Alike]:
-    incidents, groups = list(incidents), {}
+    incidents = list(incidents)
+    groups: dict[tuple, Alike] = {}
     kind = _kind(incidents)
     for incident in incidents:
         groups.setdefault(kind(incident), Alike([])).incidents.append(incident)

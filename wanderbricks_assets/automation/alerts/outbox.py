@@ -218,7 +218,8 @@ class Outbox:
     def move_stranded(self, services: Iterable[Destination], nobody_else: Destination) -> dict[str, int]:
         """What waits for destinations that are set no more goes, once, to those that take it and have not heard of it,
         or to nobody else's; returns how many messages waited, by the label of what was left."""
-        services, moved = list(services), {}
+        services = list(services)
+        moved: dict[str, int] = {}
         query = (
             sa.select(_DELIVERIES.c.id.label("delivery"), _DESTINATIONS.c.label, _MESSAGES)
             .join(_MESSAGES, _MESSAGES.c.id == _DELIVERIES.c.message_id)

@@ -16,13 +16,18 @@ def answer(
     A run or a sentence is an answer. A SkipReason is none: the run cannot be asked for just now, and the next tick
     tries again.
     """
-    answered, requests, reasons = dict(answered), [], []
+    answered = dict(answered)
+    requests: list[dg.RunRequest] = []
+    reasons: list[str] = []
     for name, (value, respond) in new.items():
         found = respond()
         if isinstance(found, dg.SkipReason):
             reasons.append(found.skip_message)
             continue
-        (requests if isinstance(found, dg.RunRequest) else reasons).append(found)
+        if isinstance(found, dg.RunRequest):
+            requests.append(found)
+        else:
+            reasons.append(found)
         answered[name] = value
     cursor = json.dumps(answered)
     if requests:

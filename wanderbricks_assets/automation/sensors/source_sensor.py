@@ -1,7 +1,7 @@
 """What comes to the source late is answered by the partitions that it touches, and by no others."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
@@ -117,5 +117,5 @@ def _asked(asking: Asking, planned: Planned, late: str) -> dg.RunRequest | str |
     return found.with_replaced_attrs(run_key=f"{late}/{len(runs)}", tags={**found.tags, LATE: late})
 
 
-def _observations(newer: Observation, changed: Sequence[str]) -> list[dg.AssetObservation]:
+def _observations(newer: Observation, changed: Iterable[str]) -> list[dg.AssetObservation]:
     return [dg.AssetObservation(table, metadata=newer.summary(table)) for table in sorted(changed)]
