@@ -48,7 +48,9 @@ def materialize(pipes: PipesContext, order: Mapping) -> None:
     definitions = dg.Definitions.merge(everything(), dg.Definitions(jobs=[job]))
     with dg.DagsterInstance.ephemeral() as instance:
         for event in order["remembered"]:
-            instance.report_runless_asset_event(dg.deserialize_value(event))
+            instance.report_runless_asset_event(
+                dg.deserialize_value(event, (dg.AssetMaterialization, dg.AssetCheckEvaluation))
+            )
         instance.add_event_listener(pipes.run_id, partial(_forward, pipes))
         result = definitions.resolve_job_def(_NAME).execute_in_process(
             instance=instance,
@@ -113,7 +115,7 @@ def _reason(failure: "dg.DagsterEvent") -> str | None:
 def _forward(pipes: PipesContext, entry: "dg.EventLogEntry") -> None:
     """What the asset logged, to the log of the run that people see."""
     if entry.dagster_event is None:
-        pipes.log.log(entry.level, entry.user_message)
+        pipes.log.log(int(entry.level), entry.user_message)
 
 
 if __name__ == "__main__":

@@ -131,15 +131,16 @@ def _is_ready(endpoint_: "ServingEndpointDetailed") -> bool:
 
 
 def _update(client: "WorkspaceClient", name: str, config: "EndpointCoreConfigInput") -> "Wait":
-    parts = {"served_entities": config.served_entities, "traffic_config": config.traffic_config}
-    return client.serving_endpoints.update_config(name, **parts)
+    return client.serving_endpoints.update_config(
+        name, served_entities=config.served_entities, traffic_config=config.traffic_config
+    )
 
 
 def _ask(client: "WorkspaceClient", name: str, entity: str, example: Mapping) -> None:
     """One real request to one served entity. Raises NotServed when it is not answered row by row."""
     address = f"/serving-endpoints/{name}/served-models/{entity}/invocations"
     answer = client.api_client.do("POST", address, body=dict(example))
-    rows, said = len(example["dataframe_split"]["data"]), answer.get("predictions")
+    rows, said = len(example["dataframe_split"]["data"]), isinstance(answer, dict) and answer.get("predictions")
     if not isinstance(said, list) or len(said) != rows:
         raise NotServed(f"{entity} was asked for {rows} predictions and answered {str(answer)[:200]}")
 

@@ -6,6 +6,7 @@ interrupted run for a successful one, and a job that reported nothing, too.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesExecutionError
@@ -66,7 +67,7 @@ def run_job(
     context.get_step_execution_context()._requires_typed_event_stream = False
     report = _report(client, done)
     yield from _results(report["events"], done.metadata, is_range=PARTITION_NAME_TAG not in tags)
-    settled = list(map(dg.deserialize_value, report["settled"]))
+    settled = [dg.deserialize_value(found, dg.AssetCheckEvaluation) for found in report["settled"]]
     for key in {check.asset_key for check in checks}:  # as monitoring/evaluations.py does where the checks run
         if ASSET_PARTITION_RANGE_START_TAG in tags:
             settle_checks(context.instance, context.run_id, [found for found in settled if found.asset_key == key])
@@ -86,8 +87,7 @@ def _remembered(
             continue
         for partition in context.partition_keys:
             wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition])
-            for record in instance.fetch_materializations(wanted, limit=1).records:
-                yield record.asset_materialization
+            yield from (made.asset_materialization for made in instance.fetch_materializations(wanted, limit=1).records)
     for check in checks:
         for record in instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=HAS_A_RESULT):
             yield record.evaluation
@@ -100,7 +100,7 @@ class _Mended:
 
     def _poll_til_success(self, context, run_id: int) -> None:
         try:
-            super()._poll_til_success(context, run_id)
+            super()._poll_til_success(context, run_id)  # type: ignore[misc]  # of the client that this is mixed into
         except DagsterExecutionInterruptedError as error:
             self.ended_by = error
             raise  # the stock client cancels the job, waits until it ends, and goes on as if it had succeeded
@@ -121,7 +121,7 @@ _Client = _OnCluster | _Serverless
 
 def _client(chosen: Settings) -> _Client:
     client, seconds = workspace(), chosen.databricks_poll_seconds
-    through = {
+    through: dict[str, Any] = {
         "context_injector": PipesUnityCatalogVolumesContextInjector(client=client, volume_path=chosen.volume),
         "message_reader": PipesUnityCatalogVolumesMessageReader(
             interval=seconds, client=client, volume_path=chosen.volume
@@ -147,8 +147,8 @@ def _task(chosen: Settings) -> SubmitTask:
     return task
 
 
-def _submission(chosen: Settings, context: dg.OpExecutionContext) -> dict[str, object]:
-    submission = {
+def _submission(chosen: Settings, context: dg.OpExecutionContext) -> dict[str, Any]:
+    submission: dict[str, Any] = {
         "run_name": f"{context.op_def.name} ({context.run_id})",
         # Submitted again after an answer that was lost, it is the same run.
         "idempotency_token": hashlib.sha256(
@@ -166,7 +166,7 @@ def environment(chosen: Settings) -> JobEnvironment:
     return JobEnvironment(environment_key=_TASK, spec=spec)
 
 
-def _report(client: "_Client", done: PipesClientCompletedInvocation) -> dict[str, object]:
+def _report(client: "_Client", done: PipesClientCompletedInvocation) -> dict[str, Any]:
     """What the task said at its end."""
     if isinstance(client.ended_by, DagsterExecutionInterruptedError):
         raise client.ended_by
@@ -186,7 +186,8 @@ def _report(client: "_Client", done: PipesClientCompletedInvocation) -> dict[str
 def _results(events: list[str], link, is_range: bool) -> Iterator:
     """The events over there as results of this step; of an asset's partitions one is enough, as they are alike."""
     told = set()
-    for event in map(dg.deserialize_value, events):
+    for said in events:
+        event = dg.deserialize_value(said, (dg.AssetMaterialization, dg.AssetCheckEvaluation))
         if isinstance(event, dg.AssetMaterialization):
             if event.asset_key not in told:
                 told.add(event.asset_key)

@@ -8,10 +8,11 @@ Dagster offers storages for this; the stock SQLite storage leaves it as a loop. 
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
@@ -33,7 +34,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
     """The stock storage, in the same files and schema, so either can read what the other wrote."""
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: dict[str, str]):
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]):
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
