@@ -8,6 +8,7 @@ from wanderbricks_assets.models.drift import LARGE
 from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
 from wanderbricks_assets.partitions import DAILY
 from wanderbricks_assets.predictions.assets import DRIFT, PREDICTED_BY
+from wanderbricks_assets.resources.events import value_of
 
 HAS_NOT_DRIFTED = "has_not_drifted"
 _SHOWN = 5
@@ -29,10 +30,10 @@ def _of_days(table: str, places: Places, keys: Sequence[str]) -> list[Finding]:
         filter_ = dg.AssetRecordsFilter(asset_key=dg.AssetKey(table), asset_partitions=[key])
         records = places.instance.fetch_materializations(filter_, limit=1).records
         metadata = records[0].asset_materialization.metadata if records else {}
-        moved = metadata[DRIFT].value if DRIFT in metadata else {}
+        moved = value_of(metadata, DRIFT) or {}
         indices = {f"{kind}: {name}": drift for kind, drifts in moved.items() for name, drift in drifts.items()}
         if indices:
-            found.append(_judged(key, indices, metadata["model_version"].value))
+            found.append(_judged(key, indices, value_of(metadata, "model_version")))
     return found
 
 

@@ -10,6 +10,7 @@ newest, and failures that block (see docs/decisions.md).
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -47,7 +48,7 @@ class Finding:
     partition: str | None
     passed: bool
     description: str
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _telling(suite: Suite, findings: list[Finding], keys: list[str | None]) -> l
     ]
 
 
-def _metadata(suite: Suite, finding: Finding) -> Mapping[str, object]:
+def _metadata(suite: Suite, finding: Finding) -> Mapping[str, Any]:
     of_day = suite.partitions is not None and not suite.by_partition
     return {**finding.metadata, DAY: finding.partition} if of_day else finding.metadata
 

@@ -33,7 +33,7 @@ def _of_days(places: Places, keys: Sequence[str]) -> list[Finding]:
     ]
 
 
-def _without_day(places: Places, keys: Sequence[None]) -> list[Finding]:
+def _without_day(places: Places, keys: Sequence[str | None]) -> list[Finding]:
     told = _by_reason(places.lake.read("quarantine_without_day"))
     sizes = {name: places.source.read(name).count().to_pyarrow().as_py() for name in told["source_table"].unique()}
     return [_judged(None, told, sizes)]

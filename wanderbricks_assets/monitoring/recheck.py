@@ -15,7 +15,7 @@ from wanderbricks_assets.monitoring.evaluations import DAY, Finding, Places, Sui
 from wanderbricks_assets.monitoring.quarantine_suites import QUARANTINE_SUITES
 from wanderbricks_assets.monitoring.table_suites import LAKE_SUITES, SOURCE_SUITES
 from wanderbricks_assets.partitions import ended
-from wanderbricks_assets.resources.events import HAS_A_RESULT, check_event
+from wanderbricks_assets.resources.events import HAS_A_RESULT, check_event, value_of
 from wanderbricks_assets.window import midnight
 
 SUITES: tuple[Suite, ...] = (*LAKE_SUITES, *QUARANTINE_SUITES, *SOURCE_SUITES, *DRIFT_SUITES, REALIZED)
@@ -118,8 +118,8 @@ def _is_older(instance: dg.DagsterInstance, suite: Suite, finding: Finding) -> b
     """Than the day of the result that is stored."""
     key = dg.AssetCheckKey(dg.AssetKey(suite.asset), finding.check)
     stored = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=HAS_A_RESULT)
-    day = stored[0].evaluation.metadata.get(DAY) if stored else None
-    return day is not None and finding.partition is not None and finding.partition < day.value
+    day = value_of(stored[0].evaluation.metadata, DAY) if stored else None
+    return day is not None and finding.partition is not None and finding.partition < day
 
 
 def _row(suite: Suite, finding: Finding) -> Rechecked:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -14,7 +15,7 @@ from wanderbricks_assets.monitoring.data_checks import LOOK_BACK, broken_rules, 
 from wanderbricks_assets.monitoring.evaluations import Check, Finding, Places, Suite
 from wanderbricks_assets.monitoring.quarantine_suites import LARGEST_SHARE
 from wanderbricks_assets.partitions import DAILY, HOURLY, window_of
-from wanderbricks_assets.resources.events import HAS_A_RESULT
+from wanderbricks_assets.resources.events import HAS_A_RESULT, value_of
 from wanderbricks_assets.resources.source import SourceError
 
 KEEPS_ITS_CONTRACT, ARRIVES_AS_USUAL = "keeps_its_contract", "arrives_as_usual"
@@ -106,11 +107,11 @@ def _last_columns(instance: dg.DagsterInstance, contract: Contract) -> dict[str,
         status=HAS_A_RESULT,
     )
     evaluation = history[0].evaluation if history else None
-    return evaluation.metadata["columns"].value if evaluation and "columns" in evaluation.metadata else None
+    return value_of(evaluation.metadata, "columns") if evaluation else None
 
 
 def _contract_finding(
-    key: str | None, rows: int, broken: Mapping[str, int], columns: Sequence[str], metadata: Mapping[str, object] = {}
+    key: str | None, rows: int, broken: Mapping[str, int], columns: Sequence[str], metadata: Mapping[str, Any] = {}
 ) -> Finding:
     faults = [*columns, *(f"{rule} in {count:,} rows" for rule, count in broken.items())]
     return Finding(

@@ -1,5 +1,8 @@
 """Dagster's events as this repository reads and makes them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._utils.error import SerializableErrorInfo
@@ -15,6 +18,11 @@ def check_event(found: dg.AssetCheckEvaluation, job_name: str = "") -> dg.Dagste
         event_specific_data=found,
         message=f"{found.check_name} of {found.asset_key.to_user_string()}: {found.description}",
     )
+
+
+def value_of(metadata: Mapping[str, dg.MetadataValue], name: str) -> Any:
+    """A value of an event's metadata; None where it has none of that name."""
+    return metadata[name].value if name in metadata else None
 
 
 def first_cause(error: SerializableErrorInfo) -> SerializableErrorInfo:
