@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -19,7 +20,7 @@ from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.window import Window, midnight
 
-DAILY_TABLE = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
+DAILY_TABLE: dict[str, Any] = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
 LONGEST_LEAD_YEARS = 3  # a stay further ahead is a slip of the pen, and no reason for a calendar of centuries
 SAME_DAY = dg.AssetIn(partition_mapping=SAME_TIME)
 RECENT_YEARS = dg.AssetIn(partition_mapping=LAST_3_YEARS)

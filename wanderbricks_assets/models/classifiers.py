@@ -73,8 +73,8 @@ class Logistic:
     @classmethod
     def load(cls, folder: Path) -> Self:
         saved = json.loads((folder / "logistic.json").read_text())
-        arrays = (np.array(saved[name]) for name in ("mean", "scale", "coefficient"))
-        return cls(*arrays, saved["intercept"])
+        mean, scale, coefficient = (np.array(saved[name]) for name in ("mean", "scale", "coefficient"))
+        return cls(mean, scale, coefficient, saved["intercept"])
 
 
 class Trees:

@@ -6,7 +6,6 @@ Training and the daily batch use the same `view_features`; `conversion_online` p
 
 from __future__ import annotations
 
-from collections import ChainMap
 from datetime import datetime, timedelta
 
 from wanderbricks_assets.contracts.features import ENGAGEMENT_FEATURES, PROPERTY_FEATURES, USER_FEATURES
@@ -359,7 +358,7 @@ def derived(joined: Columns) -> dict[str, np.ndarray]:
         "day_of_week": np.array(_DAYS, "object")[(day.astype("int64") + _THURSDAY) % 7],
         "time_of_day": np.array(_TIMES, "object")[hour // 6],
     }
-    columns = ChainMap(made, joined)
+    columns = {**joined, **made}
     categories = {name: np.asarray(columns[name], "object") for name in CATEGORIES}
     return (
         {name: np.asarray(joined[name]) for name in KEYS}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from wanderbricks_assets.features.past import in_memory
 from wanderbricks_assets.lazy import np, pd
@@ -59,7 +60,7 @@ def sides(tables: Tables, moment: datetime) -> Sides:
 
 
 def pair_row(
-    listing: Mapping[str, object], visitor: Mapping[str, object], looks: Sequence[Mapping[str, object]], **context
+    listing: Mapping[str, Any], visitor: Mapping[str, Any], looks: Sequence[Mapping[str, Any]], **context
 ) -> dict[str, np.ndarray]:
     """The one row of inputs of the conversion predictor, by column, for a view of the listing by the visitor.
 

@@ -238,8 +238,8 @@ def cells(market: Market, origin: date, share: float = 1.0) -> pd.DataFrame:
         bookings=bookings[chosen],
         weight=weight[chosen],
     )
-    known = [name for name in KNOWN if name not in CELL_KEY]
-    return rows[[*CELL_KEY, "destination_id", *known, "bookings", "weight"]]
+    others = [name for name in KNOWN if name not in CELL_KEY]
+    return rows[[*CELL_KEY, "destination_id", *others, "bookings", "weight"]]
 
 
 def _on_the_books(market: Market, at: int) -> np.ndarray:

@@ -68,7 +68,8 @@ class DemandPredictor(Model):
     def __init__(self, seed: int = 0, library: str | None = None):
         """library: the one to use; without it both are tried on the latest days of the training set."""
         super().__init__(seed)
-        self.library, self.deviance = library, {}
+        self.library = library
+        self.deviance: dict[str, float] = {}
 
     limits = (
         "A listing that is new has no history of its own: its forecast is that of its kind and place.",

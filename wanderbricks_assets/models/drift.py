@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from wanderbricks_assets.lazy import np, pd
 
@@ -39,7 +40,7 @@ def reference(frame: pd.DataFrame) -> dict[str, dict]:
     Numbers, flags and texts of few levels are features; keys, dates and lists are not. The last share is that of
     missing values.
     """
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, values in frame.items():
         if name in _NOT_FEATURES or name.endswith("_id") or not len(frame):
             continue
@@ -47,7 +48,7 @@ def reference(frame: pd.DataFrame) -> dict[str, dict]:
         if kind in "iuf":
             numbers = values.to_numpy(float)
             present = numbers[np.isfinite(numbers)]
-            bounds = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1])) if len(present) else []
+            bounds = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1])) if len(present) else np.empty(0)
             found[name] = {"bounds": [float(bound) for bound in bounds]}
         elif kind in "bO" or isinstance(values.dtype, pd.CategoricalDtype | pd.StringDtype):
             levels = values.dropna()

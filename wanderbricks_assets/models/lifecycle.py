@@ -8,6 +8,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -104,7 +105,7 @@ def _trained_but_not_told(
     return candidate.run_id if registry.learned_from(candidate.run_id) == now else None
 
 
-def _registered(model: type[Model], run_id: str, registry: ModelRegistry) -> dict[str, object]:
+def _registered(model: type[Model], run_id: str, registry: ModelRegistry) -> dict[str, Any]:
     """Registers what a finished run has trained; returns what the asset's page shows of it."""
     target, run, scores = model.target(), registry.run(run_id), registry.scores(run_id)
     evaluation = Evaluation(**vars(scores), rows=registry.evaluated_rows(run_id))
@@ -230,7 +231,7 @@ def decide(target: Target, candidate: Candidate | None, registry: ModelRegistry)
     return Decision(serving, False, f"A tie with {new.lower()} of the same data ({known}). {stays}")
 
 
-def _check_metadata(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> dict[str, object]:
+def _check_metadata(target: Target, candidate: Candidate | None, registry: ModelRegistry) -> dict[str, Any]:
     if candidate is None:
         return {"target": f"{target.sign} {target.bound:g}"}
     if candidate.refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from wanderbricks_assets.lazy import np
 from wanderbricks_assets.models.frames import standardized
@@ -74,7 +74,7 @@ class LinearAndTrees:
     def load(cls, folder: Path) -> Self:
         import xgboost as xgb
 
-        linear = json.loads((folder / "linear.json").read_text())
-        arrays = {name: np.array(linear.pop(name)) for name in ("mean", "scale", "coefficient")}
+        linear: dict[str, Any] = json.loads((folder / "linear.json").read_text())
+        linear |= {name: np.array(linear[name]) for name in ("mean", "scale", "coefficient")}
         booster = xgb.Booster({"nthread": cls.params["nthread"]}, model_file=folder / "trees.ubj")
-        return cls(**linear, **arrays, booster=booster)
+        return cls(**linear, booster=booster)

@@ -27,7 +27,9 @@ class GuardRails:
     confidence: float = 0.80  # least probability that the new price earns more
 
 
-def arrivals_at(ratio: np.ndarray, elasticity: np.ndarray, growth: np.ndarray, sd: np.ndarray) -> np.ndarray:
+def arrivals_at(
+    ratio: np.ndarray, elasticity: np.ndarray, growth: np.ndarray | float, sd: np.ndarray | float
+) -> np.ndarray:
     """Expected arrivals at `ratio` times the current price, relative to those at it. All broadcast.
 
     The elasticity at the new price is elasticity * (1 + growth * log(ratio)): with a growth of 0 it is the same at

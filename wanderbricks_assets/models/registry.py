@@ -122,7 +122,7 @@ class ModelRegistry(dg.ConfigurableResource):
         cutoff = run.data.tags[CUTOFF]
         mlflow.log_params({**model.params, "seed": model.seed, "training_rows": len(training)})
         # Not mlflow.data.from_pandas, which looks at every value in Python: half a minute for a million rows.
-        dataset = MetaDataset(
+        dataset = MetaDataset(  # type: ignore[abstract]  # what MLflow declares abstract it does not demand
             CodeDatasetSource({"tables": ", ".join(model.reads), CUTOFF: cutoff}),
             name=f"{target.model} as of {cutoff}",
             digest=files.digest(training),
@@ -349,7 +349,8 @@ class ModelRegistry(dg.ConfigurableResource):
             of_run = f" and run_id = '{run_id}'" if run_id else ""
             return list(self._client.search_model_versions(f"name = '{name}'{of_run}"))
         # Unity Catalog takes a single condition, answers by the page, and finds versions without their tags.
-        condition, found, token = f"run_id = '{run_id}'" if run_id else f"name = '{name}'", [], None
+        condition, token = f"run_id = '{run_id}'" if run_id else f"name = '{name}'", None
+        found: list[ModelVersion] = []
         while token != "":
             page = self._client.search_model_versions(condition, page_token=token)
             found, token = [*found, *page], page.token or ""
