@@ -18,6 +18,7 @@ lint: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 # How fast it is, in some twenty minutes: `make bench > docs/performance.md` writes the page.
 bench: $(VENV)/ready-to-test
