@@ -37,7 +37,7 @@ from wanderbricks_assets.window import Window
 TRANSFORMS: Mapping[str, tuple[Callable[..., Table], tuple[str, ...]]] = {
     "property_features": (
         property_features,
-        ("dim_property", "dim_destination", "fact_booking_history", "reviews", "property_images"),
+        ("dim_property", "dim_destination", "fact_booking_history", "fact_review", "property_images"),
     ),
     "user_features": (user_features, ("dim_user", "fact_booking_history")),
     "engagement_features": (engagement_features, ("page_views", "clickstream", "bookings")),

@@ -21,6 +21,7 @@ from wanderbricks_assets.features.engagement_features import engagement_features
 from wanderbricks_assets.features.property_features import property_features
 from wanderbricks_assets.gold.bookings import fact_booking_history
 from wanderbricks_assets.gold.dimensions import dim_destination, dim_property
+from wanderbricks_assets.gold.reviews import fact_review
 from wanderbricks_assets.resources.engine import duckdb_engine, engine
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.window import Window
@@ -61,7 +62,8 @@ def transforms(source: FilesSource, last: date) -> dict[str, Callable[[], ibis.T
     places = dim_destination(read("destinations"), read("countries"))
 
     def features(history: ibis.Table, days: Window) -> ibis.Table:
-        return property_features(listings, places, history, read("reviews"), read("property_images"), days)
+        reviews = fact_review(read("reviews"), years)
+        return property_features(listings, places, history, reviews, read("property_images"), days)
 
     def history() -> ibis.Table:
         return fact_booking_history(read("bookings"), read("booking_updates"), years)

@@ -21,6 +21,7 @@ from wanderbricks_assets.features.user_features import user_features
 from wanderbricks_assets.gold.bookings import fact_booking_daily, fact_booking_history
 from wanderbricks_assets.gold.dimensions import dim_destination, dim_property, dim_user
 from wanderbricks_assets.gold.engagement import fact_property_engagement
+from wanderbricks_assets.gold.reviews import fact_review
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.settings import Settings
@@ -106,6 +107,7 @@ def _steps(lake: Lake, source: FilesSource, first: date, last: date) -> dict[str
             lambda: fact_booking_daily(kept("fact_booking_history"), read("payments"), kept("dim_property"), years),
             years,
         ),
+        "fact_review": (lambda: fact_review(read("reviews"), years), years),
     }
     by_piece = {
         "fact_property_engagement": (partial(fact_property_engagement, *clicked), views),
@@ -114,7 +116,7 @@ def _steps(lake: Lake, source: FilesSource, first: date, last: date) -> dict[str
                 kept("dim_property"),
                 kept("dim_destination"),
                 kept("fact_booking_history"),
-                read("reviews"),
+                kept("fact_review"),
                 read("property_images"),
                 days,
             ),

@@ -13,6 +13,7 @@ from wanderbricks_assets.features.user_features import user_features
 from wanderbricks_assets.gold import bookings, dimensions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.engagement import fact_property_engagement
+from wanderbricks_assets.gold.reviews import fact_review
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.settings import settings
@@ -24,6 +25,7 @@ DAILY = (
     "fact_booking_detail",
     "fact_booking_daily",
     "fact_property_engagement",
+    "fact_review",
     "property_features",
     "user_features",
 )
@@ -65,11 +67,12 @@ def compute(name: str, lake: Lake, source: FilesSource, window: Window) -> None:
             lake.read("fact_booking_history", years), source.read("payments", years), lake.read("dim_property"), window
         ),
         "fact_property_engagement": lambda: fact_property_engagement(*_events(source, window), window),
+        "fact_review": lambda: fact_review(source.read("reviews", window), window),
         "property_features": lambda: property_features(
             lake.read("dim_property"),
             lake.read("dim_destination"),
             lake.read("fact_booking_history", years),
-            source.read("reviews", Window(EVER.start, window.end, opens=True)),
+            lake.read("fact_review", Window(EVER.start, window.end, opens=True)),
             source.read("property_images"),
             window,
         ),

@@ -32,6 +32,7 @@ from wanderbricks_assets.features.property_features import property_features
 from wanderbricks_assets.floors import floor, lifts_together
 from wanderbricks_assets.gold.bookings import fact_booking_history
 from wanderbricks_assets.gold.dimensions import dim_destination, dim_property
+from wanderbricks_assets.gold.reviews import fact_review
 from wanderbricks_assets.models.model import CannotLearn
 from wanderbricks_assets.models.price_choice import GuardRails, allowed_prices, demand_at, price_grid
 from wanderbricks_assets.models.pricing_optimizer import PricingOptimizer
@@ -56,7 +57,7 @@ def made_lake(source: FilesSource, folder: str) -> tuple[Lake, datetime]:
     listings, places, history = (
         lake.read(name) for name in ("dim_property", "dim_destination", "fact_booking_history")
     )
-    reviews, images = source.read("reviews"), source.read("property_images")
+    reviews, images = fact_review(source.read("reviews"), days), source.read("property_images")
     lake.replace("property_features", property_features(listings, places, history, reviews, images, days), days)
     return lake, last_monday(bookings.created_at)
 

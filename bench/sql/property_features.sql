@@ -30,20 +30,11 @@ WITH listings AS (
 ), occupancy AS (
     SELECT property_id, day, sum(least(check_out_date, day + 1) - greatest(check_in_date, day - 29)) AS nights
     FROM known GROUP BY ALL
-), believed_reviews AS (
-    SELECT property_id, rating, created_at FROM reviews
-    WHERE review_id IS NOT NULL AND property_id IS NOT NULL AND created_at IS NOT NULL
-        AND (rating IS NULL OR rating BETWEEN 1 AND 5)
-    QUALIFY row_number() OVER (
-        PARTITION BY review_id, created_at::date
-        ORDER BY booking_id DESC, property_id DESC, user_id DESC, rating DESC, comment DESC, is_deleted DESC,
-            created_at DESC, updated_at DESC
-    ) = 1
 ), ratings AS (
     SELECT property_id, greatest(created_at::date, first_day) AS day, sum(rating::decimal(18, 2)) AS stars,
         count(*) AS reviews
-    FROM believed_reviews JOIN begun USING (property_id)
-    WHERE rating IS NOT NULL AND created_at::date <= $last GROUP BY ALL
+    FROM fact_review JOIN begun USING (property_id)
+    WHERE created_at::date <= $last GROUP BY ALL
 ), photos AS (
     SELECT property_id, greatest(coalesce(uploaded_at, DATE '0001-01-01'), first_day) AS day, count(*) AS photos
     FROM (SELECT DISTINCT image_id, property_id, uploaded_at FROM property_images)

@@ -33,8 +33,8 @@ _VISITS = ("page_views", "clickstream", "bookings")
 # Written whole by the source, without days or read without them: the dimensions that read them follow.
 _WITHOUT_DAYS = {name for name, contract in SOURCE.items() if not contract.time_column} | {"property_updates"}
 _STAGES = (
-    ("fact_booking_history", "fact_property_engagement", "quarantine", "engagement_features"),
-    ("fact_booking_detail", "fact_booking_daily", "property_features", "user_features"),
+    ("fact_booking_history", "fact_property_engagement", "fact_review", "engagement_features"),
+    ("quarantine", "fact_booking_detail", "fact_booking_daily", "property_features", "user_features"),
 )
 
 
@@ -68,6 +68,8 @@ class LateData:
             if table in _VISITS:
                 self._touch("fact_property_engagement", days)
                 self._touch("engagement_features", self._hours_after(table))
+            if table == "reviews":
+                self._touch("fact_review", days)
             if table in ("reviews", "property_updates"):
                 self._touch("property_features", self._since(self._materialized_of(days, "property_features")))
         self._follow_bookings()

@@ -150,6 +150,16 @@ FACT_PROPERTY_ENGAGEMENT = table(
     key="property_id engagement_date",
     time_column="engagement_date",
 )
+FACT_REVIEW = table(
+    "fact_review",
+    "What guests gave in stars, one row per review; of a deleted one nothing.",
+    C("review_id", "int64", nullable=False),
+    C("property_id", "int64", nullable=False, references="dim_property.property_id"),
+    C("rating", "float64", "steps of 0.1", "stars", nullable=False, minimum=1, maximum=5),
+    C("created_at", "timestamp", "moment it was given", nullable=False),
+    key="review_id",
+    time_column="created_at",
+)
 _QUARANTINED = (
     C("reason", "string", nullable=False),
     C("row_key", "string", "the row's key, written out", nullable=False),
@@ -191,6 +201,7 @@ GOLD: dict[str, Contract] = {
         FACT_BOOKING_DETAIL,
         FACT_BOOKING_DAILY,
         FACT_PROPERTY_ENGAGEMENT,
+        FACT_REVIEW,
         QUARANTINE,
         QUARANTINE_WITHOUT_DAY,
     )

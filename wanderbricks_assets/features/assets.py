@@ -30,18 +30,18 @@ LAST_7_DAYS = dg.AssetIn(partition_mapping=LAST_7_DAYS_OF_HOURS)
     backfill_policy=SINGLE_RUN,
     ins={
         "fact_booking_history": dg.AssetIn(partition_mapping=LAST_3_YEARS),
-        "reviews": dg.AssetIn(partition_mapping=SINCE_THE_BEGINNING),
+        "fact_review": dg.AssetIn(partition_mapping=SINCE_THE_BEGINNING),
     },
 )
 def property_features(
     dim_property: Table,
     dim_destination: Table,
     fact_booking_history: Table,
-    reviews: Table,
+    fact_review: Table,
     property_images: Table,
 ) -> Callable:
     return partial(
-        by_property.property_features, dim_property, dim_destination, fact_booking_history, reviews, property_images
+        by_property.property_features, dim_property, dim_destination, fact_booking_history, fact_review, property_images
     )
 
 

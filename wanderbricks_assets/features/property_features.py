@@ -21,7 +21,7 @@ def property_features(
     dim_property: Table,
     dim_destination: Table,
     fact_booking_history: Table,
-    reviews: Table,
+    fact_review: Table,
     property_images: Table,
     days: Window,
 ) -> Table:
@@ -30,7 +30,7 @@ def property_features(
     happened = _summed(
         _bookings_per_day(fact_booking_history, days),
         _nights_sold(fact_booking_history, days),
-        _ratings(reviews, listings, days),
+        _ratings(fact_review, listings, days),
         _photos(property_images, listings, days),
     )
     rows = listings.left_join(happened, ["property_id", "feature_date"])
@@ -103,10 +103,8 @@ def _nights_sold(history: Table, days: Window) -> Table:
     return nights.group_by("property_id", "feature_date").agg(nights_sold=nights.sold.sum())
 
 
-def _ratings(reviews: Table, listings: Table, days: Window) -> Table:
-    given = accepted("reviews", reviews)
-    given = given.filter(given.rating.notnull())
-    given = _on_first_listed_day(given.mutate(day=given.created_at.date()), listings, days)
+def _ratings(fact_review: Table, listings: Table, days: Window) -> Table:
+    given = _on_first_listed_day(fact_review.mutate(day=fact_review.created_at.date()), listings, days)
     return given.group_by("property_id", "feature_date").agg(stars=exact(given.rating).sum(), reviews=given.count())
 
 

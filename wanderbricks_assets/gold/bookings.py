@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window
+
+DAYS_OF_CLOCKS = 1  # nobody pays before a booking is made, but for clocks that disagree
 
 
 def fact_booking_history(bookings: Table, booking_updates: Table, days: Window) -> Table:
@@ -60,12 +64,20 @@ def fact_booking_detail(history: Table, payments: Table, dim_property: Table, di
     )
 
 
+def paid_since(made: datetime, until: datetime, opens: bool = False) -> Window:
+    """When bookings made since a moment can have been paid: of thousands of files of payments only those."""
+    return Window(made - timedelta(days=DAYS_OF_CLOCKS), until, opens)
+
+
+def _payments_of(made: Table, payments: Table) -> Table:
+    """The payments that are believed, of these bookings."""
+    moved = accepted("payments", payments).inner_join(made.select("booking_id", made_at="created_at"), "booking_id")
+    return moved.filter(moved.payment_date >= moved.made_at - ibis.interval(days=DAYS_OF_CLOCKS))
+
+
 def paid(payments: Table, made: Table) -> Table:
-    """Per booking: money paid less refunded, and the method of the first payment. Failed payments move no money, and
-    nobody pays for a booking before it is made, but for clocks that disagree."""
-    moved = accepted("payments", payments).filter(ibis._.status.isin(["completed", "refunded"]))
-    moved = moved.inner_join(made.select("booking_id", made_at="created_at"), "booking_id")
-    moved = moved.filter(moved.payment_date >= moved.made_at - ibis.interval(days=1))
+    """Per booking: money paid less refunded, and the method of the first payment. Failed payments move no money."""
+    moved = _payments_of(made, payments).filter(ibis._.status.isin(["completed", "refunded"]))
     return moved.group_by("booking_id").agg(
         payment_amount=exact_sum(moved.amount),
         payment_method=moved.payment_method.argmin(moved.payment_date),
@@ -81,7 +93,7 @@ def fact_booking_daily(history: Table, payments: Table, dim_property: Table, day
         & (states.known_at < day_end)
         & (states.known_until.isnull() | (states.known_until >= day_end))
     )
-    completed = accepted("payments", payments).filter(ibis._.status == "completed")
+    completed = _payments_of(stays, payments).filter(ibis._.status == "completed")
     first_paid = completed.group_by("booking_id").agg(paid_at=completed.payment_date.min())
     stays = stays.left_join(first_paid, "booking_id").drop("booking_id_right")
     held = ~cancelled(stays)

@@ -10,6 +10,7 @@ from wanderbricks_assets.contracts.gold import DIM_DESTINATION, DIM_PROPERTY, FA
 from wanderbricks_assets.features.property_features import property_features
 from wanderbricks_assets.gold.bookings import fact_booking_history
 from wanderbricks_assets.gold.dimensions import dim_destination, dim_property
+from wanderbricks_assets.gold.reviews import fact_review
 from wanderbricks_assets.window import Window
 from wanderbricks_assets_tests.marketplace import (
     at,
@@ -52,7 +53,7 @@ def features(
         ),
         table_of(DIM_DESTINATION, LISBON),
         stored(history, FACT_BOOKING_HISTORY),
-        source_table("reviews", *reviews),
+        fact_review(source_table("reviews", *reviews), EVER),
         source_table("property_images", *images),
         Window.of_days(day(first), day(last)),
     )
@@ -176,7 +177,7 @@ def test_every_row_agrees_with_a_count_by_hand(seed: int):
             stored(dim_property(source["properties"], source["property_updates"]), DIM_PROPERTY),
             dim_destination(source["destinations"], source["countries"]),
             history,
-            source["reviews"],
+            fact_review(source["reviews"], EVER),
             source["property_images"],
             Window.of_days(FROM, TO),
         ),
