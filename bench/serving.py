@@ -9,6 +9,7 @@ machine. Rows are those that the models predict from at their cutoff, drawn from
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -16,9 +17,11 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -34,6 +37,7 @@ from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.targets import TARGETS
 
 ROWS = 1000
+LOAD = 30  # requests a second, with --minutes
 ROUNDS = 10  # in which ours and the rival are asked in turn: the ratio of each tells how sure it is
 _JSON = {"Content-Type": "application/json"}
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -44,7 +48,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--home", type=Path, required=True)
     arguments.add_argument("--requests", type=int, default=1000, help="single predictions of each model")
-    arguments.add_argument("--minutes", type=float, default=0, help="how long to load it, watching its memory")
+    arguments.add_argument("--minutes", type=float, default=0, help="how long to load it, and watch its memory")
     arguments.add_argument("--no-rival", action="store_true", help="leave `mlflow models serve` out")
     given = arguments.parse_args()
     os.environ |= _ENVIRONMENT
@@ -241,22 +245,54 @@ def _cells(seconds: Sequence[float]) -> tuple[str, str]:
 
 
 def _load(console: Console, server: Server, rows: dict[str, list[dict]], minutes: float) -> None:
-    """Ask for everything in turn, ever other rows, and print how the memory of the server grows."""
-    began, asked, shown, bodies = time.monotonic(), 0, -1, random.Random(0)
-    lookups = _examples(server)
-    while time.monotonic() < began + 60 * minutes:
-        for name, some in rows.items():
-            for size in (1, 100, ROWS):
-                server.post(_path(name), _records(bodies.sample(some, size)))
-                asked += 1
-        for path in lookups:
-            server.get(path)
+    """Ask for everything in turn at LOAD requests a second, ever other rows, and print each minute how it went.
+
+    A request that fails is counted, and the load goes on: what an hour does to the server is the question.
+    """
+    os.nice(10)  # for what the server runs beside
+    draws, lookups = random.Random(0), _examples(server)
+    turn = itertools.cycle(
+        [partial(_ask_batch, server, name, some, size, draws) for name, some in rows.items() for size in (1, 100, ROWS)]
+        + [partial(_ask, server.client.get, path) for path in lookups]
+    )
+    began, asked, everything, failed = time.monotonic(), 0, [], Counter()
+    for minute in itertools.count(1):
+        seconds = []
+        while time.monotonic() < began + 60 * min(minute, minutes):
+            took, problem = next(turn)()
+            seconds.append(took)
+            failed.update([problem] if problem else [])
             asked += 1
-        minute = int((time.monotonic() - began) / 60)
-        if minute > shown:
-            shown = minute
-            console.print(f"minute {minute}: {asked:,} requests, {server.memory()}")
-    console.print(f"{asked:,} requests in {minutes:g} minutes: {server.memory()}")
+            time.sleep(max(0, began + asked / LOAD - time.monotonic()))
+        everything += seconds
+        median, late = _cells(seconds)
+        console.print(
+            f"minute {minute}: {asked:,} requests, {failed.total()} failed, median {median} ms, p99 {late} ms, "
+            f"{server.memory()}, load average {os.getloadavg()[0]:.1f}"
+        )
+        if minute >= minutes:
+            break
+    median, late = _cells(everything)
+    console.print(f"{asked:,} requests in {minutes:g} minutes, median {median} ms, p99 {late} ms: {server.memory()}")
+    console.print(*(f"{count} x {problem}" for problem, count in failed.items()), sep="\n")
+
+
+def _ask_batch(
+    server: Server, name: str, rows: list[dict], size: int, draws: random.Random
+) -> tuple[float, str | None]:
+    body = _records(draws.sample(rows, size))
+    return _ask(server.client.post, _path(name), content=body, headers=_JSON)
+
+
+def _ask(method: Callable[..., httpx.Response], path: str, **given: object) -> tuple[float, str | None]:
+    """The seconds until the answer, and what was wrong with it."""
+    began = time.perf_counter()
+    try:
+        answer = method(path, **given)
+        problem = f"{path}: {answer.status_code} {answer.text[:200]}" if answer.is_error else None
+    except httpx.HTTPError as error:
+        problem = f"{path}: {error!r}"
+    return time.perf_counter() - began, problem
 
 
 if __name__ == "__main__":
