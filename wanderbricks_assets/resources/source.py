@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from wanderbricks_assets.contracts.contract import Contract
+from wanderbricks_assets.contracts.contract import Column, Contract
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.lazy import Table, ibis, np, pa
 from wanderbricks_assets.resources.engine import NotAFile, read_csv, read_parquet
@@ -197,19 +197,33 @@ def conform(contract: Contract, where: Path | str, rows: Table, **more: "ibis.Va
             )
     for name, wanted in contract.schema.items():
         _check_type(where, rows, name, wanted)
-    return contract.conform(rows.mutate(**_within_reach(contract, rows)), **more)
+    numbers = {
+        column.name: _within_reach(rows[column.name], column, contract.schema[column.name])
+        for column in contract.columns
+        if contract.schema[column.name].is_numeric()
+    }
+    return contract.conform(rows.mutate(**numbers), **more)
 
 
-def _within_reach(contract: Contract, rows: Table) -> dict[str, "ibis.Value"]:
-    """Numbers of wider types, held to the ends of the contract's: a cast would fail, and the whole table with it. What
-    is that large no column believes."""
-    held = {}
-    for name, wanted in contract.schema.items():
-        found = rows.schema()[name]
-        if found.is_numeric() and wanted.is_numeric() and found != wanted:
-            most = _most(wanted)
-            held[name] = rows[name].clip(-most, most)
-    return held
+def _within_reach(value: "ibis.Value", column: Column, wanted: "dt.DataType") -> "ibis.Value":
+    """A number that a column of the contract can hold, or null.
+
+    NaN is null: many writers put it where a number is missing, and Parquet's statistics leave it out, so that DuckDB
+    says of a column with it that nothing is above the maximum. What is beyond the type is held to its end where the
+    contract has a maximum, which it then breaks, and is null in other columns, those of ids: a cast would fail, and the
+    whole table with it.
+    """
+    if value.type().is_string():  # of numbers, as `_check_type` has seen
+        value = value.cast(wanted)
+    found = value.type()
+    if found.is_floating():
+        value = value.isnan().ifelse(ibis.null(), value)
+    if found == wanted or not found.is_numeric():
+        return value
+    if found.is_floating():
+        value = value.cast("float64")  # shorter ones round the ends to what is beyond them
+    most = _most(wanted)
+    return value.between(-most, most).ifelse(value, ibis.null()) if column.maximum is None else value.clip(-most, most)
 
 
 def _most(kind: "dt.DataType") -> float | int:

@@ -14,6 +14,8 @@ from wanderbricks_assets.resources.tables import tables_until
 from wanderbricks_assets.window import Window
 from wanderbricks_assets_tests.marketplace import arrow_of, at, booking, day, view
 
+NAN = float("nan")
+
 
 def source_of(folder: Path) -> FilesSource:
     return FilesSource(folder=str(folder))
@@ -240,16 +242,49 @@ def test_a_file_that_is_no_parquet_is_named_without_the_engine_s_own_query(tmp_p
         FilesSource(folder=str(tmp_path)).read("users")
 
 
-def test_numbers_that_no_column_can_hold_are_quarantined_and_stop_nothing(tmp_path: Path):
-    rows = arrow_of(SOURCE["bookings"], [booking(number, "2024-01-01") for number in range(1, 7)])
-    amounts = pa.array([5.0, float("nan"), float("inf"), 1e300, -1e300, 5.0])
-    guests = pa.array([2, 2, 2, 2, 2, 2**40])
-    for name, values in {"total_amount": amounts, "guests_count": guests}.items():
+def write_with(file: Path, rows: pa.Table, columns: dict[str, pa.Array]) -> None:
+    for name, values in columns.items():
         rows = rows.set_column(rows.schema.get_field_index(name), name, values)
-    pq.write_table(rows, tmp_path / "bookings.parquet")
+    pq.write_table(rows, file)
+
+
+@pytest.mark.parametrize("type_", [pa.float64(), pa.float32()], ids=str)
+def test_numbers_that_no_column_can_hold_are_quarantined_and_stop_nothing(
+    engine: str, tmp_path: Path, type_: pa.DataType
+):
+    rows = arrow_of(SOURCE["bookings"], [booking(number, "2024-01-01") for number in range(1, 7)])
+    amounts = pa.array([5.0, NAN, float("inf"), 1e300, -1e300, 5.0], type_)
+    guests = pa.array([2, 2, 2, 2, 2, 2.0**40], type_)
+    write_with(tmp_path / "bookings.parquet", rows, {"total_amount": amounts, "guests_count": guests})
     found = judged("bookings", source_of(tmp_path).read("bookings")).order_by("booking_id").to_pyarrow()
-    above = "total_amount above 1e+09"
-    assert found[REASON].to_pylist() == [None, *[above] * 3, "total_amount below 0", "guests_count above 10000"]
+    reasons = [None, "is null", *["above 1e+09"] * 2, "below 0"]
+    expected = [reason and f"total_amount {reason}" for reason in reasons]
+    assert found[REASON].to_pylist() == [*expected, "guests_count above 10000"]
+
+
+@pytest.mark.parametrize("type_", [pa.float64(), pa.float32()], ids=str)
+def test_nan_among_ordinary_numbers_is_no_number(engine: str, tmp_path: Path, type_: pa.DataType):
+    """The file's statistics do not tell of it, so that a comparison may never see it."""
+    rows = arrow_of(SOURCE["bookings"], [booking(number, "2024-01-01") for number in range(1, 4)])
+    amounts, guests = pa.array([5.0, NAN, 6.0], type_), pa.array([2, 3, NAN], type_)
+    write_with(tmp_path / "bookings.parquet", rows, {"total_amount": amounts, "guests_count": guests})
+    found = judged("bookings", source_of(tmp_path).read("bookings")).order_by("booking_id").to_pyarrow()
+    assert found[REASON].to_pylist() == [None, "total_amount is null", None]
+    assert found["guests_count"].to_pylist() == [2, 3, None]
+
+
+@pytest.mark.parametrize("type_", [pa.float64(), pa.float32()], ids=str)
+def test_an_id_that_is_no_whole_number_is_none(engine: str, tmp_path: Path, type_: pa.DataType):
+    rows = arrow_of(SOURCE["page_views"], [view(number, "2024-01-01") for number in range(5)])
+    views, users = pa.array([0, 1, 2, NAN, 1e30], type_), pa.array([7, NAN, -1e30, 7, 7], type_)
+    write_with(tmp_path / "page_views.parquet", rows, {"view_id": views, "user_id": users})
+    found = judged("page_views", source_of(tmp_path).read("page_views")).to_pyarrow()
+    assert set(zip(*(found[name].to_pylist() for name in ("view_id", "user_id", REASON)), strict=True)) == {
+        (0, 7, None),
+        (1, None, None),  # an anonymous view
+        (2, None, None),
+        (None, 7, "view_id is null"),
+    }
 
 
 @pytest.mark.parametrize(
