@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
@@ -44,7 +46,7 @@ class FilesSource(dg.ConfigurableResource):
         contract = SOURCE[name]
         files = self.files(name, window)
         if files:
-            rows = conform(contract, files[0], _scan(files))
+            rows = _rows(contract, files)
         elif contract.required and not self.has(name):
             raise SourceError(
                 f"{self.folder}: no {name}.parquet, {name}.csv or {name}/date=*/*.parquet; {name} is required "
@@ -58,8 +60,8 @@ class FilesSource(dg.ConfigurableResource):
 
     def columns(self, name: str, window: Window | None = None) -> dict[str, str]:
         """The columns of a table as they are delivered, with their Ibis types; empty when nothing is."""
-        files = self.files(name, window)
-        return {column: str(type_) for column, type_ in _scan(files).schema().items()} if files else {}
+        first = self.files(name, window)[:1]
+        return {column: str(type_) for column, type_ in _scan(first).schema().items()} if first else {}
 
     def undated(self, name: str, window: Window | None = None) -> Table:
         """The rows of an event table that carry no time, and so lie in no window, with `day`: that of their folder.
@@ -71,9 +73,7 @@ class FilesSource(dg.ConfigurableResource):
         files = [] if in_folders == (window is None) else self.files(name, window)
         if not files:
             return contract.conform(ibis.memtable(contract.empty())).mutate(day=ibis.null("date"))
-        rows = _scan(files, hive_partitioning=True)
-        day = rows["date"].cast("date") if in_folders else ibis.null("date")
-        rows = conform(contract, files[0], rows, day=day)
+        rows = _rows(contract, files, "day") if in_folders else _rows(contract, files).mutate(day=ibis.null("date"))
         return rows.filter(rows[contract.time_column].isnull())
 
     def require(self) -> None:
@@ -86,8 +86,7 @@ class FilesSource(dg.ConfigurableResource):
                 "`wanderbricks simulate` makes a whole marketplace"
             )
         for name in required:  # no home has been entered yet, so none has an engine
-            first = self.files(name)[:1]  # whoever reads the others looks at them
-            conform(SOURCE[name], first[0], _scan(first, here=True))
+            _rows(SOURCE[name], self.files(name)[:1], here=True)  # whoever reads the others looks at them
 
     def has(self, name: str) -> bool:
         """Whether a table is delivered at all."""
@@ -110,7 +109,7 @@ class FilesSource(dg.ConfigurableResource):
         if self._file(name) is None:  # folders of no day would come last
             files = [file for file in files if _DAY_FOLDER.fullmatch(file.parent.name)]
         folders = (list(group) for _, group in groupby(reversed(files), lambda file: file.parent))
-        newest = (_newest(contract, conform(contract, group[0], _scan(group))) for group in folders)
+        newest = (_newest(contract, _rows(contract, group)) for group in folders)
         return next((moment for moment in newest if moment is not None), None)
 
     def _file(self, name: str) -> Path | None:
@@ -149,17 +148,45 @@ def _touches(folder_name: str, window: Window) -> bool:
     return day <= window.last_day.isoformat() and (window.opens or day >= window.first_day.isoformat())
 
 
-def _scan(files: list[Path], hive_partitioning: bool = False, here: bool = False) -> Table:
+def _rows(contract: Contract, files: Sequence[Path], day: str | None = None, here: bool = False) -> Table:
+    """The rows of files, each read by its own columns and types: engines read all by those of the first, and fail in
+    their own words, or fill up with nulls (Spark), where others differ. `day` names a column for the folders' days."""
+    alike: dict[str, list[Path]] = {}
+    for file in files:
+        alike.setdefault(_layout(file), []).append(file)
+    first, *others = (_conformed(contract, some, day, here) for some in alike.values())
+    return first.union(*others) if others else first
+
+
+def _conformed(contract: Contract, files: Sequence[Path], day: str | None, here: bool) -> Table:
+    rows = _scan(files, hive_partitioning=day is not None, here=here)
+    more = {} if day is None else {day: rows["date"].cast("date")}
     try:
-        if files[0].suffix == ".csv":
-            return read_csv(files[0], here)
-        for file in files:
-            _refuse_pattern(file)
-            about = os.stat(file)
-            _refuse_bomb(file, about.st_size, about.st_mtime_ns)
-        return read_parquet(files, hive_partitioning, here)
+        return conform(contract, files[0], rows, **more)
+    except SourceError:
+        for file in files[1:] and files:  # to name the one whose text is at fault
+            conform(contract, file, _scan([file], here=here))
+        raise
+
+
+def _scan(files: Sequence[Path], hive_partitioning: bool = False, here: bool = False) -> Table:
+    try:
+        return read_csv(files[0], here) if _is_csv(files[0]) else read_parquet(files, hive_partitioning, here)
     except NotAFile as error:
-        raise SourceError(f"{files[0]} (of {len(files)} files) cannot be read: {error}") from error
+        raise SourceError(f"{files[0]} cannot be read: {error}") from error
+
+
+def _is_csv(file: Path) -> bool:
+    return file.suffix == ".csv"
+
+
+def _layout(file: Path) -> str:
+    """The columns and types that a Parquet file says it has. Raises SourceError when it is none, or not to be read."""
+    if _is_csv(file):
+        return ""
+    _refuse_pattern(file)
+    about = os.stat(file)
+    return _layout_in_footer(file, about.st_size, about.st_mtime_ns)
 
 
 def _refuse_pattern(file: Path) -> None:
@@ -169,15 +196,16 @@ def _refuse_pattern(file: Path) -> None:
 
 
 @lru_cache(maxsize=100_000)
-def _refuse_bomb(file: Path, packed: int, changed_at: int) -> None:
-    """What unpacks to much more than it has would fill the memory. (One long text that a dictionary repeats is not
-    seen: its footer tells neither.)"""
+def _layout_in_footer(file: Path, packed: int, changed_at: int) -> str:
+    """What unpacks to much more than it has would fill the memory, and is refused. (One long text that a dictionary
+    repeats is not seen: its footer tells neither.)"""
     import pyarrow.parquet as pq
 
     try:
         about = pq.read_metadata(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise NotAFile(str(error).splitlines()[0]) from error
+        layout = sys.intern(str(about.schema.to_arrow_schema().remove_metadata()))  # thousands of files share one
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
     values = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
     unpacked = max(values, about.num_rows * about.num_columns)  # a value that repeats is stored once
     if unpacked > max(_SMALL, _MOST_UNPACKED * packed):
@@ -185,6 +213,7 @@ def _refuse_bomb(file: Path, packed: int, changed_at: int) -> None:
             f"{file}: {packed:,} bytes that unpack to {unpacked:,}, more than {_MOST_UNPACKED} times as many, are not "
             "believed; write it anew, or leave it out"
         )
+    return layout
 
 
 def conform(contract: Contract, where: Path | str, rows: Table, **more: "ibis.Value") -> Table:

@@ -238,8 +238,58 @@ def test_the_newest_event_of_one_file_is_that_of_all_and_of_no_file_none(tmp_pat
 
 def test_a_file_that_is_no_parquet_is_named_without_the_engine_s_own_query(tmp_path):
     (tmp_path / "users.parquet").touch()
-    with pytest.raises(SourceError, match=r"users\.parquet \(of 1 files\) cannot be read: [^\n]+$"):
+    with pytest.raises(SourceError, match=r"users\.parquet cannot be read: [^\n]+$"):
         FilesSource(folder=str(tmp_path)).read("users")
+
+
+PLACE = SOURCE["page_views"].schema.names.index("property_id")
+LATER_FILES = {
+    "lacks a column": (
+        lambda rows: rows.drop_columns("property_id"),
+        r"column 'property_id' is missing \(found: view_id, user_id, page_url, ",
+    ),
+    "has text that is no number": (
+        lambda rows: rows.set_column(PLACE, "property_id", [["two"]]),
+        r"column 'property_id' holds \['two'\], not int64",
+    ),
+    "has a list": (
+        lambda rows: rows.set_column(PLACE, "property_id", [[[1]]]),
+        "column 'property_id' is array<int64>, not int64",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LATER_FILES)
+def test_a_later_file_that_does_not_fit_is_named_with_what_was_found_in_it(engine: str, tmp_path: Path, what: str):
+    change, message = LATER_FILES[what]
+    write_views(tmp_path / "page_views/date=2024-01-01/part-0.parquet", view(1, "2024-01-01"))
+    second = tmp_path / "page_views/date=2024-01-02/part-0.parquet"
+    second.parent.mkdir()
+    pq.write_table(change(arrow_of(SOURCE["page_views"], [view(2, "2024-01-02")])), second)
+    with pytest.raises(SourceError, match=rf"/date=2024-01-02/part-0\.parquet: {message}"):
+        source_of(tmp_path).read("page_views")
+
+
+def test_of_files_with_text_for_numbers_the_one_at_fault_is_named(tmp_path: Path):
+    rows = arrow_of(SOURCE["page_views"], [view(1, "2024-01-01")])
+    for number, text in enumerate(("1", "two", "3"), 1):
+        file = tmp_path / f"page_views/date=2024-01-0{number}/part-0.parquet"
+        file.parent.mkdir(parents=True)
+        pq.write_table(rows.set_column(PLACE, "property_id", [[text]]), file)
+    with pytest.raises(SourceError, match=r"/date=2024-01-02/part-0\.parquet: column 'property_id' holds \['two'\]"):
+        source_of(tmp_path).read("page_views")
+
+
+def test_files_that_say_the_same_in_other_types_are_read_together(engine: str, tmp_path: Path):
+    written = arrow_of(SOURCE["page_views"], [view(1, "2024-01-01")])
+    for number, values in enumerate((pa.array([1]), pa.array([1], pa.int32()), pa.array([NAN]), pa.array(["1"])), 1):
+        file = tmp_path / f"page_views/date=2024-01-0{number}/part-0.parquet"
+        file.parent.mkdir(parents=True)
+        write_with(file, written, {"view_id": pa.array([number]), "user_id": values})
+    found = source_of(tmp_path).read("page_views").order_by("view_id").to_pyarrow()
+    assert found["user_id"].to_pylist() == [1, 1, None, 1]
+    window = Window.of_days(day("2024-01-01"), day("2024-01-04"))
+    assert source_of(tmp_path).undated("page_views", window).count().to_pyarrow().as_py() == 0
 
 
 def write_with(file: Path, rows: pa.Table, columns: dict[str, pa.Array]) -> None:
