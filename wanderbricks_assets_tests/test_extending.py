@@ -50,8 +50,8 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory) -> dict[str, list[str]]:
-    """The keys of assets and checks of a copy with one model and one source table more."""
+def copy(tmp_path_factory) -> Path:
+    """A copy of the package with one model and one source table more."""
     place = tmp_path_factory.mktemp("copy")
     package = place / "wanderbricks_assets"
     shutil.copytree(Path(wanderbricks_assets.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -60,15 +60,20 @@ def found(tmp_path_factory) -> dict[str, list[str]]:
     _edit(package / "contracts" / "predictions.py", "\nPREDICTIONS: dict", PREDICTIONS)
     _edit(package / "contracts" / "source.py", "\nSOURCE: dict", SOURCE)
     _edit(package / "contracts" / "source.py", SOURCE_LIST, f"{SOURCE_LIST}\n        LOYALTY,")
-    told = subprocess.run(
-        [sys.executable, "-c", ASK],
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(place)},
-        capture_output=True,
-        text=True,
-    )
+    return place
+
+
+@pytest.fixture(scope="module")
+def found(copy: Path) -> dict[str, list[str]]:
+    """The keys of its assets and checks."""
+    told = _ask(copy, ASK)
     assert told.returncode == 0, told.stderr
     return json.loads(told.stdout.splitlines()[-1])
+
+
+def _ask(place: Path, code: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(place)}
+    return subprocess.run([sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True)
 
 
 def _edit(file: Path, old: str, new: str) -> None:
@@ -91,3 +96,48 @@ def test_a_source_table_is_its_contract_and_has_checks_and_a_quarantine(found):
     assert "loyalty" in found["assets"]
     assert "loyalty: keeps_its_contract" in found["checks"]
     assert "loyalty" in found["judged"]
+
+
+NAMED = 'name = "stay_length"'
+FORGOTTEN = {
+    "the model": (
+        ("models/stay_length.py", MODEL, None),
+        "ImportError: targets.py asks for a model 'stay_length', and there is no models/stay_length.py: add it",
+    ),
+    "its class": (
+        ("models/stay_length.py", "StayLength(CustomerLtv)", "StayLength"),
+        "stay_length.py holds no Model of the name 'stay_length', which targets.py asks for",
+    ),
+    "its contract": (
+        ("contracts/predictions.py", '"stay_forecast"', '"stays"'),
+        "LookupError: targets.py: stay_length writes 'stay_forecast', which contracts/predictions.py does not have (it "
+        "has revenue_forecast, demand_forecast, conversion_scores, price_recommendations, customer_value, stays); add "
+        "its contract there",
+    ),
+    "that another writes the table": (
+        ("targets.py", '"stay_forecast"', '"customer_value"'),
+        "LookupError: targets.py: customer_ltv and stay_length both write 'customer_value'; give each one of its own",
+    ),
+    "how a table is called": (
+        ("models/stay_length.py", NAMED, f'{NAMED}; reads = ("fact_booking_histroy",)'),
+        "LookupError: models/stay_length.py reads 'fact_booking_histroy', which no file of contracts/ has "
+        "(fact_booking_history, fact_booking_daily, fact_booking_detail); correct or add it",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FORGOTTEN)
+def test_what_was_forgotten_of_a_model_is_named_with_what_to_do(copy: Path, what: str):
+    (name, old, new), message = FORGOTTEN[what]
+    file = copy / "wanderbricks_assets" / name
+    whole = file.read_text()
+    try:
+        if new is None:
+            file.unlink()
+        else:
+            _edit(file, old, new)
+        told = _ask(copy, "import wanderbricks_assets.definitions")
+    finally:
+        file.write_text(whole)
+    assert told.returncode == 1
+    assert message in told.stderr.splitlines()[-1]

@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.models.card import model_card
 from wanderbricks_assets.models.gates import GATES, Verdict, compare, refusal, verdicts
 from wanderbricks_assets.models.model import CannotLearn, Evaluation, Model, Scores, Tables
@@ -39,11 +38,12 @@ def champion_key(model: type[Model]) -> str:
 
 def inputs_of(model: type[Model], mapping: dg.PartitionMapping) -> list[dg.AssetDep]:
     """The tables a model reads, as dependencies: partitioned ones with the look-back, the others whole."""
-    from wanderbricks_assets.contracts.tables import LAKE
+    from wanderbricks_assets.contracts.tables import contract_of
 
-    contracts = {**SOURCE, **LAKE}
+    reader = f"models/{model.name}.py"
     return [
-        dg.AssetDep(name, partition_mapping=mapping if contracts[name].time_column else None) for name in model.reads
+        dg.AssetDep(name, partition_mapping=mapping if contract_of(name, reader).time_column else None)
+        for name in model.reads
     ]
 
 

@@ -24,7 +24,27 @@ from wanderbricks_assets.targets import TARGETS
 
 DRIFT = "drift"
 """Metadata of a day's predictions: of `inputs` and `predictions`, by feature, the stability index and its bound."""
-PREDICTED_BY = {contracts.PREDICTIONS[target.table]: name for name, target in TARGETS.items()}
+
+
+def _predicted_by() -> dict[Contract, str]:
+    """The model of each table of predictions."""
+    found: dict[Contract, str] = {}
+    for name, target in TARGETS.items():
+        contract = contracts.PREDICTIONS.get(target.table)
+        if contract is None:
+            raise LookupError(
+                f"targets.py: {name} writes '{target.table}', which contracts/predictions.py does not have (it has "
+                f"{', '.join(contracts.PREDICTIONS)}); add its contract there"
+            )
+        if contract in found:
+            raise LookupError(
+                f"targets.py: {found[contract]} and {name} both write '{target.table}'; give each one of its own"
+            )
+        found[contract] = name
+    return found
+
+
+PREDICTED_BY = _predicted_by()
 TARGET_OF = {contract.name: TARGETS[name] for contract, name in PREDICTED_BY.items()}
 
 
