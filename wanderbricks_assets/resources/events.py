@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core import errors
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._utils.error import SerializableErrorInfo
 
@@ -26,8 +27,9 @@ def value_of(metadata: Mapping[str, dg.MetadataValue], name: str) -> Any:
 
 
 def first_cause(error: SerializableErrorInfo) -> SerializableErrorInfo:
-    """The error that Dagster's errors around it were raised from."""
-    while error.cause is not None:
+    """The error that Dagster's errors around it were raised from. What that was raised from it says itself, in a
+    sentence for people."""
+    while error.cause is not None and hasattr(errors, error.cls_name or ""):
         error = error.cause
     return error
 
