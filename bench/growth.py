@@ -24,10 +24,10 @@ from wanderbricks_assets.resources.engine import duckdb_engine
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import midnight
 
-SCALE = 0.05
+SCALE = 0.02
 YEARS = (1, 3, 10)
 TRAINED_ON = 3
-HOURLY_DAYS = 60
+HOURLY_DAYS = 30
 # A Wednesday: the week that ended on Monday is trained, and no training is due on the next day.
 FILLED = midnight(date(2026, 11, 4))
 DAY = FILLED + timedelta(days=1)
