@@ -24,7 +24,7 @@ from wanderbricks_assets.resources.engine import duckdb_engine
 from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import midnight
 
-SCALE = 0.02
+SCALE = 0.05
 YEARS = (1, 3, 10)
 TRAINED_ON = 3
 HOURLY_DAYS = 30

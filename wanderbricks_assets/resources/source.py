@@ -164,8 +164,9 @@ def _conformed(contract: Contract, files: Sequence[Path], day: str | None, here:
     try:
         return conform(contract, files[0], rows, **more)
     except SourceError:
-        for file in files[1:] and files:  # to name the one whose text is at fault
-            conform(contract, file, _scan([file], here=here))
+        if len(files) > 1:  # name the one whose text is at fault
+            for file in files:
+                conform(contract, file, _scan([file], here=here))
         raise
 
 
