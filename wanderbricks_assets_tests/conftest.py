@@ -1,12 +1,15 @@
 """What every test stands on: a home of its own that begins on a fixed day, so that no test depends on today."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import pytest
 
 # Before anything of the package is imported: partitions begin at the home's first day.
 _HOME = tempfile.mkdtemp(prefix="wanderbricks-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ.update(
     {
         "WANDERBRICKS_HOME": _HOME,

@@ -82,7 +82,7 @@ def _instance(folder: Path, postgres: str | None = None) -> dg.DagsterInstance:
 @cache
 def _empty_dagster() -> Path:
     """Making Dagster's tables takes a second; they are made once and copied."""
-    folder = Path(tempfile.mkdtemp(prefix="wanderbricks-dagster-"))
+    folder = Path(tempfile.mkdtemp(dir=os.environ["WANDERBRICKS_HOME"]))  # which goes with the tests
     with _instance(folder) as instance:
         instance.get_runs()
         instance.event_log_storage.get_maximum_record_id()
