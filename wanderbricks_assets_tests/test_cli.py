@@ -241,7 +241,7 @@ def test_mlflow_that_is_away_stops_training_but_no_table(small_source, tmp_path)
     away = {"WANDERBRICKS_MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     broken = wanderbricks("run", *words, home=tmp_path / "home", **away)
     assert broken.returncode == 1
-    assert "14 assets in 2 runs" in broken.stdout
+    assert "15 assets in 2 runs" in broken.stdout
     [sentence] = [line for line in broken.stdout.splitlines() if line.startswith("could not run")]
     assert sentence.startswith(
         "could not run training, predictions, activation, monitoring: MLflow does not answer at http://127.0.0.1:9 ("

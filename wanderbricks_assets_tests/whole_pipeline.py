@@ -29,6 +29,7 @@ DAILY = (
     "property_features",
     "user_features",
 )
+FILLED = ("fact_property_engagement", "property_features", "user_features", "engagement_features")
 EVER = Window(datetime.fromisoformat("1900-01-01"), datetime.fromisoformat("2100-01-01"), opens=True)
 
 
@@ -50,7 +51,15 @@ def compute_all(lake: Lake, source: FilesSource, days: Window, hours: Window) ->
 
 
 def compute(name: str, lake: Lake, source: FilesSource, window: Window) -> None:
-    """Replace one window of one table; inputs reach as far back as the asset's partition mappings say."""
+    """Write one window of one table, as its asset does."""
+    if name in FILLED:
+        lake.fill(name, lambda piece: _rows(name, lake, source, piece), window)
+    else:
+        lake.replace(name, _rows(name, lake, source, window), window)
+
+
+def _rows(name: str, lake: Lake, source: FilesSource, window: Window) -> ibis.Table:
+    """The rows of a window; inputs reach as far back as the asset's partition mappings say."""
     years = window.back(days=3 * 365)
     inputs = {
         "fact_booking_history": lambda: bookings.fact_booking_history(
@@ -83,7 +92,7 @@ def compute(name: str, lake: Lake, source: FilesSource, window: Window) -> None:
         ),
         "engagement_features": lambda: engagement_features(*_events(source, window.back(hours=168)), window),
     }
-    lake.replace(name, inputs[name](), window)
+    return inputs[name]()
 
 
 def days_of_bookings_touched(lake: Lake, source: FilesSource, window: Window) -> Window:

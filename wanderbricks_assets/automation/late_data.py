@@ -33,8 +33,8 @@ _VISITS = ("page_views", "clickstream", "bookings")
 # Written whole by the source, without days or read without them: the dimensions that read them follow.
 _WITHOUT_DAYS = {name for name, contract in SOURCE.items() if not contract.time_column} | {"property_updates"}
 _STAGES = (
-    ("fact_booking_history", "fact_property_engagement", "fact_review", "engagement_features"),
-    ("quarantine", "fact_booking_detail", "fact_booking_daily", "property_features", "user_features"),
+    ("fact_booking_history", "fact_property_engagement", "fact_review", "quarantine", "engagement_features"),
+    ("fact_booking_detail", "fact_booking_daily", "property_features", "user_features"),
 )
 
 

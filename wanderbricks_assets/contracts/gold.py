@@ -154,7 +154,7 @@ FACT_REVIEW = table(
     "fact_review",
     "What guests gave in stars, one row per review; of a deleted one nothing.",
     C("review_id", "int64", nullable=False),
-    C("property_id", "int64", nullable=False, references="dim_property.property_id"),
+    C("property_id", "int64", "which may be listed no more, or not be known", nullable=False),
     C("rating", "float64", "steps of 0.1", "stars", nullable=False, minimum=1, maximum=5),
     C("created_at", "timestamp", "moment it was given", nullable=False),
     key="review_id",

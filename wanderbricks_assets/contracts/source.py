@@ -153,7 +153,7 @@ PAYMENTS = table(
     "Money moved for a booking; a refund is a second, negative row.",
     C("payment_id", "int64", nullable=False),
     C("booking_id", "int64", nullable=False, references="bookings.booking_id"),
-    C("amount", "decimal(15, 4)", "negative when refunded", "currency", minimum=-MOST_MONEY, maximum=MOST_MONEY),
+    C("amount", "decimal(15, 4)", "negative when refunded", "currency", False, -MOST_MONEY, MOST_MONEY),
     C("payment_method", "string"),
     C("status", "string", allowed=PAYMENT_STATUSES),
     C("payment_date", "timestamp", nullable=False),

@@ -16,16 +16,16 @@ from wanderbricks_assets.gold import engagement as engagement_tables
 from wanderbricks_assets.gold import reviews as review_tables
 from wanderbricks_assets.gold.cleaning import accepted, rejected, rejected_without_day
 from wanderbricks_assets.lazy import Table
-from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_window, window_of
+from wanderbricks_assets.partitions import DAILY, LAST_3_YEARS, SAME_TIME, run_window
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
-from wanderbricks_assets.window import midnight
+from wanderbricks_assets.window import Window, midnight
 
 DAILY_TABLE: dict[str, Any] = {"partitions_def": DAILY, "backfill_policy": dg.BackfillPolicy.single_run()}
 LONGEST_LEAD_YEARS = 3  # a stay further ahead is a slip of the pen, and no reason for a calendar of centuries
 SAME_DAY = dg.AssetIn(partition_mapping=SAME_TIME)
 RECENT_YEARS = dg.AssetIn(partition_mapping=LAST_3_YEARS)
-QUARANTINED = tuple(name for name, contract in SOURCE.items() if contract.time_column)
+QUARANTINED = tuple(name for name, contract in SOURCE.items() if contract.time_column and name != "bookings")
 
 
 @dg.asset(**described(contracts.DIM_PROPERTY, "gold"))
@@ -92,7 +92,8 @@ def fact_booking_detail(
     dim_user: Table,
 ) -> Table:
     days = run_window(context)
-    payments = source.read("payments", booking_tables.paid_since(days.start, midnight(date.max), days.opens))
+    # None is paid before it is made: of thousands of files only those since then.
+    payments = source.read("payments", Window(days.start, midnight(date.max), days.opens))
     return booking_tables.fact_booking_detail(fact_booking_history, payments, dim_property, dim_user, days)
 
 
@@ -107,7 +108,7 @@ def fact_booking_daily(
 ) -> Table:
     days, states = run_window(context), fact_booking_history
     oldest = states.created_at.min(where=days.contains(states.check_in_date)).to_pyarrow().as_py()
-    payments = source.read("payments", booking_tables.paid_since(oldest or days.start, days.end))
+    payments = source.read("payments", Window(oldest or days.start, days.end))
     return booking_tables.fact_booking_daily(states, payments, dim_property, days)
 
 
@@ -132,16 +133,14 @@ def fact_review(context: dg.AssetExecutionContext, reviews: Table) -> Table:
 @dg.asset(
     **described(contracts.QUARANTINE, "gold"),
     **DAILY_TABLE,
-    ins={"fact_booking_history": RECENT_YEARS, **dict.fromkeys(QUARANTINED, SAME_DAY)},
+    ins={"bookings": RECENT_YEARS, **dict.fromkeys(QUARANTINED, SAME_DAY)},
 )
-def quarantine(
-    context: dg.AssetExecutionContext, source: FilesSource, fact_booking_history: Table, **tables: Table
-) -> Table:
+def quarantine(context: dg.AssetExecutionContext, source: FilesSource, bookings: Table, **sources: Table) -> Table:
     """An event without a time is told on the day of the folder that it lies in."""
-    days, booked = run_window(context), fact_booking_history
-    # Believed bookings as the history saw them: a few files instead of one for each day of three years.
-    recent = window_of(DAILY, context.asset_partition_key_range_for_input("fact_booking_history"))
-    known = {"bookings": booked.filter(recent.contains(booked.created_at)).select("booking_id", "created_at")}
+    days = run_window(context)
+    made = bookings.filter(days.contains(bookings.created_at))
+    tables = {"bookings": made, **sources}
+    known = {"bookings": accepted("bookings", bookings)}
     undated = (rejected(name, source.undated(name, days)) for name in tables)
     first, *others = (*(rejected(name, rows, known) for name, rows in tables.items()), *undated)
     return first.union(*others)

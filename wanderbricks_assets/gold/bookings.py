@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis
 from wanderbricks_assets.window import Window
-
-DAYS_OF_CLOCKS = 1  # nobody pays before a booking is made, but for clocks that disagree
 
 
 def fact_booking_history(bookings: Table, booking_updates: Table, days: Window) -> Table:
@@ -64,15 +60,10 @@ def fact_booking_detail(history: Table, payments: Table, dim_property: Table, di
     )
 
 
-def paid_since(made: datetime, until: datetime, opens: bool = False) -> Window:
-    """When bookings made since a moment can have been paid: of thousands of files of payments only those."""
-    return Window(made - timedelta(days=DAYS_OF_CLOCKS), until, opens)
-
-
 def _payments_of(made: Table, payments: Table) -> Table:
-    """The payments that are believed, of these bookings."""
+    """The payments of these bookings that are believed: one from before its booking is in quarantine."""
     moved = accepted("payments", payments).inner_join(made.select("booking_id", made_at="created_at"), "booking_id")
-    return moved.filter(moved.payment_date >= moved.made_at - ibis.interval(days=DAYS_OF_CLOCKS))
+    return moved.filter(moved.payment_date >= moved.made_at)
 
 
 def paid(payments: Table, made: Table) -> Table:

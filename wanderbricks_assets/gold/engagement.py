@@ -25,11 +25,14 @@ def engagement(page_views: Table, clickstream: Table, bookings: Table, within: W
 
     Time on page is the gap to the same user's next event of the same period: what comes later was not known at its end.
     """
+    # Before they are judged, which no filter passes: a long window is filled in pieces.
+    page_views, clickstream = (rows.filter(within.contains(rows.timestamp)) for rows in (page_views, clickstream))
+    bookings = bookings.filter(within.contains(bookings.created_at))
     views = accepted("page_views", page_views).select("property_id", "user_id", "timestamp", event=ibis.literal("view"))
     # The clickstream repeats the views, under no id that would let one see which.
     acts = accepted("clickstream", clickstream).filter(ibis._.event != "view")
     events = views.union(acts.select("property_id", "user_id", "timestamp", "event"))
-    events = events.filter(within.contains(events.timestamp)).mutate(period=ibis._.timestamp.truncate(unit))
+    events = events.mutate(period=events.timestamp.truncate(unit))
     # Events of the same second need an order too: a click comes before the view that it leads to.
     order = [events.timestamp, events.event, events.property_id]
     following = ibis.window(group_by=[events.user_id, events.period], order_by=order)
@@ -55,7 +58,7 @@ def engagement(page_views: Table, clickstream: Table, bookings: Table, within: W
         booking_count=ibis.literal(0, "int64"),
     )
     made = accepted("bookings", bookings)
-    made = made.filter(within.contains(made.created_at)).mutate(period=ibis._.created_at.truncate(unit))
+    made = made.mutate(period=made.created_at.truncate(unit))
     booked = made.group_by("property_id", "period").agg(booking_count=made.count())
     counts = ("view_count", "click_count", "search_count", "unique_users")
     booked = booked.mutate(**dict.fromkeys(counts, ibis.literal(0, "int64")), time_on_page=ibis.null("float64"))

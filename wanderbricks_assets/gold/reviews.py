@@ -8,6 +8,7 @@ from wanderbricks_assets.window import Window
 
 
 def fact_review(reviews: Table, days: Window) -> Table:
-    """One row per review given in the window that is believed and not deleted."""
+    """One row per review given in the window that is believed and not deleted, whatever it says of its booking."""
     given = accepted("reviews", reviews)
-    return given.filter(days.contains(given.created_at) & given.rating.notnull())
+    is_deleted = given.is_deleted.fill_null(False)
+    return given.filter(days.contains(given.created_at) & given.rating.notnull() & ~is_deleted)

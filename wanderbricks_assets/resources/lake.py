@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 MONTH = "month"  # the storage partition: replacing a day rewrites at most its month's files
 KEPT_DAYS = 7  # that a file is kept after it was replaced: no run takes so long, and Delta's own default
-# A window is filled so many days at first, then so many rows at a time (about 3 GB), as their number may grow.
-FIRST_DAYS, MOST_ROWS, MOST_TIMES_LONGER = 31, 3_000_000, 12
+MOST_ROWS = 3_000_000  # or so, that a window is filled with at a time: about three gigabytes
+FILLED_AT_ONCE = timedelta(days=7)
 _ATTEMPTS = 20
 _Result = TypeVar("_Result")
 
 
 class CannotWrite(Exception):
-    """A table that could not be written; the message says where, why, and that nothing has changed."""
+    """A table that could not be written; the message says where, why, and that nothing of it was, or how far."""
 
 
 class Lake(dg.ConfigurableResource):
     """Tables in `folder`, one Delta table each, in the columns and types of their contract.
 
-    A write is one Delta commit: a process killed at any moment leaves the old rows or the new ones, never a mixture.
+    A write is one Delta commit: a process killed at any moment leaves the old rows of a window or the new ones, never a
+    mixture. Only `fill` cuts a long window into several.
     """
 
     folder: str
@@ -73,16 +74,26 @@ class Lake(dg.ConfigurableResource):
     def fill(self, name: str, rows_of: Callable[[Window], Table], window: Window) -> int:
         """Replace the rows of a window by what `rows_of` gives for it, and return how many were written.
 
-        A long window is filled piece by piece, each one a commit, as all its rows might not fit into memory: a month
-        tells how many days make MOST_ROWS. After a kill the first pieces are new and the others as they were.
+        A long window is filled piece by piece, each one a commit, as all its rows might not fit into memory: as many
+        days as make MOST_ROWS at the rate of its last day, as marketplaces grow, or of the piece before, if that is
+        greater. After a kill the first pieces are new and the others as they were; CannotWrite says how far it came.
         """
-        count, start, days = 0, window.start, FIRST_DAYS
+        if window.end - window.start <= FILLED_AT_ONCE:
+            return self.replace(name, rows_of(window), window)
+        last_day = Window(window.end - timedelta(days=1), window.end)
+        of_last_day = rows_of(last_day).count().to_pyarrow().as_py()
+        count, start, rate = 0, window.start, of_last_day
         while start < window.end:
+            days = max(1, MOST_ROWS // max(1, rate))
             end = min(start + timedelta(days=days), window.end)
             piece = Window(start, end, opens=window.opens and start == window.start)
-            rows = self.replace(name, rows_of(piece), piece)
-            days = min(days * MOST_ROWS // max(rows, 1), days * MOST_TIMES_LONGER) or 1
-            count, start = count + rows, end
+            try:
+                rows = self.replace(name, rows_of(piece), piece)
+            except CannotWrite as error:
+                raise CannotWrite(
+                    f"{error} (Days before {start:%Y-%m-%d} are written.)" if count else str(error)
+                ) from error
+            count, start, rate = count + rows, end, max(of_last_day, rows // days)
         return count
 
     def revise(self, name: str, revision: Callable[[Table], Table]) -> int:
@@ -166,7 +177,7 @@ class Lake(dg.ConfigurableResource):
                 else "Look whether the disk is full and the folder may be written to; then run again"
             )
             raise CannotWrite(
-                f"{name} could not be written to {self.folder}, and is as it was: {error}. {remedy}"
+                f"{name} could not be written to {self.folder}, and nothing of it was: {error}. {remedy}"
             ) from error
 
     def _rows(self, contract: Contract, files: list[str]) -> Table:

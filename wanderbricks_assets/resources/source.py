@@ -61,7 +61,10 @@ class FilesSource(dg.ConfigurableResource):
     def columns(self, name: str, window: Window | None = None) -> dict[str, str]:
         """The columns of a table as they are delivered, with their Ibis types; empty when nothing is."""
         first = self.files(name, window)[:1]
-        return {column: str(type_) for column, type_ in _scan(first).schema().items()} if first else {}
+        if not first:
+            return {}
+        _refuse_pattern(first[0])
+        return {column: str(type_) for column, type_ in _scan(first).schema().items()}
 
     def undated(self, name: str, window: Window | None = None) -> Table:
         """The rows of an event table that carry no time, and so lie in no window, with `day`: that of their folder.
@@ -227,33 +230,35 @@ def conform(contract: Contract, where: Path | str, rows: Table, **more: "ibis.Va
             )
     for name, wanted in contract.schema.items():
         _check_type(where, rows, name, wanted)
-    numbers = {
+    fitted = {
         column.name: _within_reach(rows[column.name], column, contract.schema[column.name])
         for column in contract.columns
-        if contract.schema[column.name].is_numeric()
     }
-    return contract.conform(rows.mutate(**numbers), **more)
+    return contract.conform(rows.mutate(**fitted), **more)
 
 
 def _within_reach(value: "ibis.Value", column: Column, wanted: "dt.DataType") -> "ibis.Value":
-    """A number that a column of the contract can hold, or null.
+    """A value that a column of the contract can hold, or null.
 
-    NaN is null: many writers put it where a number is missing, and Parquet's statistics leave it out, so that DuckDB
-    says of a column with it that nothing is above the maximum. What is beyond the type is held to its end where the
+    NaN is null: many writers put it where a value is missing, and Parquet's statistics leave it out, so that DuckDB
+    says of a column with it that nothing is above the maximum. A number beyond the type is held to its end where the
     contract has a maximum, which it then breaks, and is null in other columns, those of ids: a cast would fail, and the
-    whole table with it.
+    whole table with it. An id that is no whole number is null, too: it would be rounded to that of another.
     """
-    if value.type().is_string():  # of numbers, as `_check_type` has seen
-        value = value.cast(wanted)
+    if value.type().is_string() and wanted.is_numeric():  # text of numbers, as `_check_type` has seen
+        value = value.cast("float64" if wanted.is_floating() else wanted)
     found = value.type()
     if found.is_floating():
         value = value.isnan().ifelse(ibis.null(), value)
-    if found == wanted or not found.is_numeric():
+    if found == wanted or not found.is_numeric() or not wanted.is_numeric():
         return value
-    if found.is_floating():
-        value = value.cast("float64")  # shorter ones round the ends to what is beyond them
-    most = _most(wanted)
-    return value.between(-most, most).ifelse(value, ibis.null()) if column.maximum is None else value.clip(-most, most)
+    if found.is_floating() or (found.is_decimal() and wanted.is_integer()):
+        value = value.cast("float64")  # shorter floats round the ends to what is beyond them, decimals cannot say them
+    most, is_id = _most(wanted), column.maximum is None
+    fits = value.between(-most, most)
+    if is_id and wanted.is_integer() and value.type().is_floating():
+        fits &= value == value.floor()
+    return fits.ifelse(value, ibis.null()) if is_id else value.clip(-most, most)
 
 
 def _most(kind: "dt.DataType") -> float | int:
@@ -278,6 +283,8 @@ def _check_type(where: Path | str, rows: Table, name: str, wanted: "dt.DataType"
 
 def _is_like(found: "dt.DataType", wanted: "dt.DataType") -> bool:
     """Whether casting changes no meaning: another width of number, a day for a moment."""
+    if wanted.is_struct() and found.is_struct():
+        return bool({*wanted.names} & {*found.names})
     if wanted.is_string() or found.is_null() or type(found) is type(wanted):
         return True
     if wanted.is_date() or wanted.is_timestamp():

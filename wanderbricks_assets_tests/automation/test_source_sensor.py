@@ -98,9 +98,8 @@ def test_a_cancellation_three_days_late_touches_its_day_the_booking_the_stay_and
 ):
     late(clock, "booking_updates", CANCELLED)
     assert followed(clock) == [
-        {(together("fact_booking_history"), "2024-01-04", "2024-01-04")},
+        {(together("fact_booking_history", "quarantine"), "2024-01-04", "2024-01-04")},
         {
-            (together("quarantine"), "2024-01-04", "2024-01-04"),
             (together("fact_booking_detail"), "2024-01-02", "2024-01-02"),
             (together("fact_booking_daily"), "2024-01-05", "2024-01-05"),
             (together("property_features", "user_features"), *UP_TO_NOW),
@@ -142,8 +141,7 @@ def test_a_status_told_after_the_stay_began_does_not_touch_the_stay(clock: Clock
 def test_a_view_that_comes_late_touches_its_day_and_its_hour_with_the_week_after_it(clock: Clockwork):
     late(clock, "page_views", view(9999, "2024-01-05 03:30"))
     assert found_late(clock) == {
-        (("fact_property_engagement",), "2024-01-05", "2024-01-05"),
-        (("quarantine",), "2024-01-05", "2024-01-05"),
+        (("fact_property_engagement", "quarantine"), "2024-01-05", "2024-01-05"),
         (("engagement_features",), "2024-01-05-03:00", "2024-01-07-00:00"),
     }
 
@@ -161,9 +159,9 @@ def test_a_payment_that_comes_late_touches_the_day_on_which_its_booking_was_made
 def test_a_booking_that_comes_late_touches_its_day_its_stay_and_its_hours(clock: Clockwork):
     late(clock, "bookings", booking(6001, "2024-01-04 08:15", check_in="2024-01-06", check_out="2024-01-07"))
     assert found_late(clock) == {
-        (("fact_booking_history", "fact_property_engagement"), "2024-01-04", "2024-01-04"),
+        (("fact_booking_history", "fact_property_engagement", "quarantine"), "2024-01-04", "2024-01-04"),
         (("engagement_features",), "2024-01-04-08:00", "2024-01-07-00:00"),
-        (("quarantine", "fact_booking_detail"), "2024-01-04", "2024-01-04"),
+        (("fact_booking_detail",), "2024-01-04", "2024-01-04"),
         (("fact_booking_daily",), "2024-01-06", "2024-01-06"),
         (("property_features", "user_features"), *UP_TO_NOW),
         (("revenue_forecast",), "2024-01-06", "2024-01-06"),
@@ -173,8 +171,7 @@ def test_a_booking_that_comes_late_touches_its_day_its_stay_and_its_hours(clock:
 def test_a_review_that_comes_late_touches_its_day_and_the_ratings_since(clock: Clockwork):
     late(clock, "reviews", review(9999, "2024-01-04 12:00", rating=1.0))
     assert found_late(clock) == {
-        (("fact_review",), "2024-01-04", "2024-01-04"),
-        (("quarantine",), "2024-01-04", "2024-01-04"),
+        (("fact_review", "quarantine"), "2024-01-04", "2024-01-04"),
         (("property_features",), *UP_TO_NOW),
     }
 
@@ -214,7 +211,7 @@ def test_a_daemon_killed_before_its_cursor_is_stored_asks_for_the_same(clock: Cl
     again = clock.look("source_sensor", NOW)
     assert [request.run_key for request in killed.run_requests] == [request.run_key for request in again.run_requests]
     assert asked(again) == [
-        ("gold_and_features", {"fact_booking_history"}, "2024-01-04", "2024-01-04"),
+        ("gold_and_features", {"fact_booking_history", "quarantine"}, "2024-01-04", "2024-01-04"),
     ]
 
 
@@ -225,7 +222,7 @@ def test_data_that_came_while_a_catch_up_ran_is_late_and_what_it_read_is_not(clo
     clock.materialized(["engagement_features"], "2024-01-05-03:00", "2024-01-07-00:00")
     late(clock, "page_views", view(9998, "2024-01-06 20:30"))
     days = [{day for assets, day, _ in stage if "quarantine" in assets} for stage in followed(clock)]
-    assert days == [set(), {"2024-01-06"}]
+    assert days == [{"2024-01-06"}]
 
 
 def test_many_scattered_days_are_joined_where_they_are_nearest():

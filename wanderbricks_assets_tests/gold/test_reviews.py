@@ -21,4 +21,6 @@ def test_a_review_belongs_to_the_day_on_which_it_was_given():
 
 def test_a_deleted_review_and_one_that_is_not_believed_give_no_stars():
     time = "2024-01-02 12:00"
-    assert given(review(1, time, None), review(2, time, 6.0), review(3, time, 1.0), review(3, time, 1.0)) == [(3, 1.0)]
+    deleted = review(4, time, 2.0) | {"is_deleted": True}
+    twice = [review(3, time, 1.0)] * 2
+    assert given(review(1, time, None), review(2, time, 6.0), *twice, deleted) == [(3, 1.0)]

@@ -6,7 +6,9 @@ import pytest
 from wanderbricks_assets.resources.events import first_cause, reason
 from wanderbricks_assets.resources.lake import CannotWrite
 
-SENTENCE = "users could not be written to lake, and is as it was: 16 and 15 fields. Reset the table (docs/runbook.md)"
+SENTENCE = (
+    "users could not be written to lake, and nothing of it was: 16 and 15 fields. Reset the table (docs/runbook.md)"
+)
 
 
 class Refusing(dg.ConfigurableIOManager):

@@ -1,5 +1,6 @@
 """The source: a folder of files, read in the columns and types of its contract, and never written."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
@@ -12,7 +13,7 @@ from wanderbricks_assets.gold.cleaning import REASON, judged
 from wanderbricks_assets.resources.source import FilesSource, SourceError, SourceIOManager
 from wanderbricks_assets.resources.tables import tables_until
 from wanderbricks_assets.window import Window
-from wanderbricks_assets_tests.marketplace import arrow_of, at, booking, day, view
+from wanderbricks_assets_tests.marketplace import arrow_of, at, booking, day, review, view
 
 NAN = float("nan")
 
@@ -324,7 +325,7 @@ def test_nan_among_ordinary_numbers_is_no_number(engine: str, tmp_path: Path, ty
 
 
 @pytest.mark.parametrize("type_", [pa.float64(), pa.float32()], ids=str)
-def test_an_id_that_is_no_whole_number_is_none(engine: str, tmp_path: Path, type_: pa.DataType):
+def test_an_id_that_is_nan_or_beyond_its_type_is_none(engine: str, tmp_path: Path, type_: pa.DataType):
     rows = arrow_of(SOURCE["page_views"], [view(number, "2024-01-01") for number in range(5)])
     views, users = pa.array([0, 1, 2, NAN, 1e30], type_), pa.array([7, NAN, -1e30, 7, 7], type_)
     write_with(tmp_path / "page_views.parquet", rows, {"view_id": views, "user_id": users})
@@ -378,3 +379,35 @@ def test_an_error_shows_the_beginning_of_a_long_text_only(tmp_path: Path):
     with pytest.raises(SourceError, match="column 'user_id' holds") as error:
         source_of(tmp_path).read("users")
     assert len(str(error.value)) < 1000
+
+
+def test_a_missing_value_that_is_told_as_nan_is_missing_whatever_the_column(engine: str, tmp_path: Path):
+    rows = arrow_of(SOURCE["reviews"], [review(1, "2024-01-01", 5.0)])
+    write_with(tmp_path / "reviews.parquet", rows, {"is_deleted": pa.array([NAN]), "comment": pa.array([NAN])})
+    [found] = source_of(tmp_path).read("reviews").to_pyarrow().to_pylist()
+    assert (found["is_deleted"], found["comment"]) == (None, None)
+
+
+@pytest.mark.parametrize("odd", [pa.array([7.6]), pa.array([Decimal("7.6")]), pa.array([Decimal(10**37)])])
+def test_an_id_that_is_no_whole_number_or_too_long_is_none_and_not_another_one(
+    engine: str, tmp_path: Path, odd: pa.Array
+):
+    written = arrow_of(SOURCE["page_views"], [view(1, "2024-01-01")])
+    write_with(tmp_path / "page_views.parquet", written, {"user_id": odd})
+    [found] = source_of(tmp_path).read("page_views").to_pyarrow()["user_id"].to_pylist()
+    assert found is None
+
+
+def test_a_struct_that_has_none_of_the_fields_is_named(tmp_path: Path):
+    rows = arrow_of(SOURCE["clickstream"], [{"event": "click", "timestamp": at("2024-01-01")}])
+    write_with(tmp_path / "clickstream.parquet", rows, {"metadata": pa.array([{"other": 1}])})
+    with pytest.raises(
+        SourceError, match=r"clickstream\.parquet: column 'metadata' is struct<other: int64>, not struct"
+    ):
+        source_of(tmp_path).read("clickstream")
+
+
+def test_the_columns_of_a_file_named_as_a_pattern_are_not_those_of_another(tmp_path: Path):
+    write_views(tmp_path / "page_views/date=2024-01-01/[ab]*.parquet", view(1, "2024-01-01"))
+    with pytest.raises(SourceError, match="is read as a pattern"):
+        source_of(tmp_path).columns("page_views")
