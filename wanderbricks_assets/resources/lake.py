@@ -84,7 +84,7 @@ class Lake(dg.ConfigurableResource):
         of_last_day = rows_of(last_day).count().to_pyarrow().as_py()
         count, start, rate = 0, window.start, of_last_day
         while start < window.end:
-            days = max(1, MOST_ROWS // max(1, rate))
+            days = min(max(1, MOST_ROWS // max(1, rate)), (window.end - start).days + 1)
             end = min(start + timedelta(days=days), window.end)
             piece = Window(start, end, opens=window.opens and start == window.start)
             try:

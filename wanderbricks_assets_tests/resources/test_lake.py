@@ -200,6 +200,12 @@ def test_a_piece_that_was_busier_than_the_last_day_makes_the_next_one_shorter(
     assert pieces == [1, 50, 10, 10, 50, 1]
 
 
+def test_a_long_window_in_which_nothing_happens_is_one_piece(delta: Lake):
+    asked, window = [], days("2024-01-01", "2024-04-30")
+    assert delta.fill("property_features", lambda piece: asked.append(piece) or property_features(), window) == 0
+    assert asked == [days("2024-04-30"), window]
+
+
 def test_a_few_days_or_hours_are_filled_at_once(delta: Lake):
     for window in (days("2024-01-01", "2024-01-07"), Window(at("2024-01-01 13:00"), at("2024-01-01 14:00"))):
         asked = []
