@@ -18,10 +18,12 @@ from wanderbricks_assets.models.revenue_evaluation import (
     MIN_HISTORY_DAYS,
     band,
     evaluation_origins,
+    fitted_at,
     forecasts,
     measured,
     origins_and_forecasts,
     scores,
+    weekly_forecasts,
 )
 from wanderbricks_assets.models.revenue_features import (
     FEATURES,
@@ -126,7 +128,8 @@ class RevenueForecaster(Model):
     def evaluate(cls, tables: Tables, cutoff: datetime, seed: int = 0) -> Evaluation:
         """Mean over anchored origins of the daily MAPE of the next 30 days, fitted anew on what was known at each."""
         books = read_books(tables, cutoff)
-        return measured(cls._forecasts(books, evaluation_origins(books), seed))
+        models = cls._fitted_at(books, evaluation_origins(books), seed)
+        return measured(forecasts(books, models), weekly_forecasts(books, models))
 
     @classmethod
     def backtest(cls, tables: Tables, origins: list[date], seed: int = 0) -> pd.DataFrame:
@@ -135,12 +138,13 @@ class RevenueForecaster(Model):
         if last is None:
             raise CannotLearn("fact_booking_daily is empty: there is nothing to backtest on")
         books = read_books(tables, midnight(last) + timedelta(days=1))
-        return scores(cls._forecasts(books, sorted(books.index(origin) for origin in origins), seed))
+        models = cls._fitted_at(books, sorted(books.index(origin) for origin in origins), seed)
+        return scores(forecasts(books, models))
 
     @classmethod
-    def _forecasts(cls, books: Books, origins: list[int], seed: int) -> pd.DataFrame:
+    def _fitted_at(cls, books: Books, origins: list[int], seed: int) -> dict[int, Self]:
         boosters: dict[pd.Timestamp, object] = {}
-        return forecasts(books, training_rows(books), origins, lambda known: cls(seed)._fit_with(known, boosters))
+        return fitted_at(books, training_rows(books), origins, lambda known: cls(seed)._fit_with(known, boosters))
 
     @property
     def params(self) -> dict[str, object]:

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._now = time.time()
+        self._lock = threading.Lock()  # a thread that asks while the story sets the clock would set it back
 
     def install(self) -> None:
         """Before anything that asks for the time is imported."""
@@ -37,11 +39,13 @@ class Clock:
         dagster._time._mockable_get_current_datetime = lambda: datetime.fromtimestamp(self._ask(), UTC)
 
     def _ask(self) -> float:
-        self._now += self._ASKING
-        return self._now
+        with self._lock:
+            self._now += self._ASKING
+            return self._now
 
     def to(self, moment: datetime) -> None:
-        self._now = moment.replace(tzinfo=UTC).timestamp()
+        with self._lock:
+            self._now = moment.replace(tzinfo=UTC).timestamp()
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._now, UTC).replace(tzinfo=None)

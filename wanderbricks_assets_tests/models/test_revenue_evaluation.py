@@ -7,7 +7,7 @@ import pytest
 
 from wanderbricks_assets.models.backtest import backtest, origins_from
 from wanderbricks_assets.models.model import CannotLearn
-from wanderbricks_assets.models.revenue_evaluation import coverage, evaluation_origins, scores
+from wanderbricks_assets.models.revenue_evaluation import coverage, evaluation_origins, scores, weekly_forecasts
 from wanderbricks_assets.models.revenue_features import read_books
 from wanderbricks_assets.models.revenue_forecaster import RevenueForecaster
 from wanderbricks_assets.window import midnight
@@ -51,17 +51,35 @@ def test_slices_show_where_the_forecast_is_worst_first(evaluation):
 
 def test_intervals_must_cover_their_share_in_every_band_of_the_horizon(evaluation):
     assert evaluation.calibration.holds
-    narrow = evaluation.rows.assign(lower=evaluation.rows.predicted * 0.999, upper=evaluation.rows.predicted * 1.001)
-    far = evaluation.rows["horizon_days"] > 60
-    for rows, where in ((narrow, "to day 7 (too far off)"), (evaluation.rows.where(~far, narrow), "90 (too far off)")):
+    right = evaluation.rows.assign(fitted_at=evaluation.rows["origin"])
+    narrow = right.assign(lower=right.predicted * 0.999, upper=right.predicted * 1.001)
+    far = right["horizon_days"] > 60
+    for rows, where in ((narrow, "to day 7 (too far off)"), (right.where(~far, narrow), "90 (too far off)")):
         calibration, _ = coverage(rows)
         assert not calibration.holds
         assert where in calibration.statement
 
 
+def test_the_intervals_of_every_week_count_each_of_the_model_fitted_last_before_it(tables, evaluation):
+    books = read_books(tables, CUTOFF)
+    origins = evaluation_origins(books)
+    models = {origin: RevenueForecaster._fitted_at(books, [origin], seed=0)[origin] for origin in origins[-2:]}
+    weekly = weekly_forecasts(books, models)
+    begun = [books.index(day.date()) for day in weekly.origin.drop_duplicates()]
+    assert begun == [origins[-2] + 7 * week for week in range(8)]
+    assert list(weekly.drop_duplicates("origin").fitted_at) == [origins[-2]] * 4 + [origins[-1]] * 4
+    assert weekly.ds.max() < pd.Timestamp(books.day(books.days)), "what is not realized says nothing"
+    # On the day of a fit it is the forecast that the error is measured on.
+    one = weekly[weekly.origin == pd.Timestamp(books.day(origins[-1]))].reset_index(drop=True)
+    other = evaluation.rows[evaluation.rows.origin == one.origin[0]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(one[["ds", "lower", "upper"]], other[["ds", "lower", "upper"]])
+
+
 def test_days_that_are_surely_closed_are_counted_and_may_be_covered_more_often():
     day = np.arange(1, 91)
-    rows = pd.concat(pd.DataFrame({"origin": number, "horizon_days": day, "day": day + number}) for number in range(6))
+    rows = pd.concat(
+        pd.DataFrame({"fitted_at": number, "horizon_days": day, "day": day + number}) for number in range(6)
+    )
     closed = (rows["day"] % 2 == 0).to_numpy()
     rows = rows.assign(
         actual=np.where(closed, 0.0, 100.0),
@@ -97,9 +115,9 @@ def test_a_market_of_less_than_a_year_is_evaluated_against_its_last_weeks(tables
     assert day.seasonal_naive == pytest.approx(books.revenue[weeks].mean())
 
 
-def test_few_or_unlike_origins_do_not_excuse_an_interval_that_covers_too_little():
+def test_few_or_unlike_fits_do_not_excuse_an_interval_that_covers_too_little():
     def origin(number: int, covered: bool) -> pd.DataFrame:
-        rows = pd.DataFrame({"origin": number, "horizon_days": range(1, 91), "actual": 100.0, "lower": 50.0})
+        rows = pd.DataFrame({"fitted_at": number, "horizon_days": range(1, 91), "actual": 100.0, "lower": 50.0})
         rows["stated_coverage"] = 0.8
         # Four of five days where the interval is right, or none.
         is_inside = covered & ((rows["horizon_days"] + number) % 5 > 0)
@@ -111,7 +129,7 @@ def test_few_or_unlike_origins_do_not_excuse_an_interval_that_covers_too_little(
     assert holds(*[True] * 6)
     assert not holds(*[True, False] * 3), "half covered and half not is half covered"
     assert not holds(False)
-    assert not holds(True), "one origin shows nothing"
+    assert not holds(True), "one fit shows nothing"
     near = pd.concat(origin(number, covered=True) for number in range(6)).query("horizon_days <= 60")
     assert not coverage(near)[0].holds, "a band that nothing was forecast for shows nothing"
 
