@@ -7,7 +7,7 @@ from typing import cast
 import dagster as dg
 
 from wanderbricks_assets.settings import settings
-from wanderbricks_assets.window import Window, naive_utc
+from wanderbricks_assets.window import ON_THE_BOOKS, Window, naive_utc
 
 # Single-run backfills are called beta; nothing here can do without them, and every asset would warn of it.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -25,8 +25,7 @@ SAME_TIME = dg.TimeWindowPartitionMapping()
 # Rates and sums over the last seven days, of an hourly asset.
 LAST_7_DAYS_OF_HOURS = dg.TimeWindowPartitionMapping(start_offset=-7 * 24)
 LAST_YEAR = dg.TimeWindowPartitionMapping(start_offset=-364)
-# A stay may have been booked two years ahead, and changed at any time since: the state of the books needs that long.
-LAST_3_YEARS = dg.TimeWindowPartitionMapping(start_offset=-3 * 365)
+LAST_3_YEARS = dg.TimeWindowPartitionMapping(start_offset=-ON_THE_BOOKS.days)
 LAST_3_YEARS_OF_WEEKS = dg.TimeWindowPartitionMapping(start_offset=-3 * 52)
 # What a customer did, and what guests said of a property, counts from the first day on.
 SINCE_THE_BEGINNING = dg.TimeWindowPartitionMapping(start_offset=-30 * 365)

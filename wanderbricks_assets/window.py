@@ -7,6 +7,10 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from wanderbricks_assets.lazy import ibis
 
+# A stay may have been booked two years ahead, and changed at any time since: how far back the books are looked into.
+# Of each row, whatever else its run covers: a day says the same alone and in a range.
+ON_THE_BOOKS = timedelta(days=3 * 365)
+
 
 @dataclass(frozen=True)
 class Window:

@@ -6,7 +6,7 @@ from wanderbricks_assets.gold.as_known import bookings_made, cancelled, versions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.exact import exact
 from wanderbricks_assets.lazy import Table, ibis
-from wanderbricks_assets.window import Window, add_days
+from wanderbricks_assets.window import ON_THE_BOOKS, Window, add_days
 
 OCCUPANCY_NIGHTS = 30
 # What happened to a listing on a day, as sums.
@@ -96,6 +96,7 @@ def _nights_sold(history: Table, days: Window) -> Table:
     end = states.last.cast("timestamp") + ibis.interval(days=1)
     span = ibis.range(states.first.cast("timestamp"), end, ibis.interval(days=1))
     nights = states.mutate(midnight=span.unnest())
+    nights = nights.filter(nights.known_at >= nights.midnight - ibis.interval(days=ON_THE_BOOKS.days))
     nights = nights.mutate(feature_date=nights.midnight.date())
     until = ibis.least(nights.check_out_date, add_days(nights.feature_date, 1))
     since = ibis.greatest(nights.check_in_date, add_days(nights.feature_date, 1 - OCCUPANCY_NIGHTS))

@@ -6,7 +6,7 @@ from wanderbricks_assets.gold.as_known import cancelled, versions
 from wanderbricks_assets.gold.cleaning import accepted
 from wanderbricks_assets.gold.exact import exact_sum
 from wanderbricks_assets.lazy import Table, ibis
-from wanderbricks_assets.window import Window
+from wanderbricks_assets.window import ON_THE_BOOKS, Window
 
 
 def fact_booking_history(bookings: Table, booking_updates: Table, days: Window) -> Table:
@@ -78,9 +78,11 @@ def paid(payments: Table, made: Table) -> Table:
 def fact_booking_daily(history: Table, payments: Table, dim_property: Table, days: Window) -> Table:
     """Stays beginning on each day of the window, per property, as they were known when that day ended."""
     states = versions(history)
-    day_end = states.check_in_date.cast("timestamp") + ibis.interval(days=1)
+    day = states.check_in_date.cast("timestamp")
+    day_end = day + ibis.interval(days=1)
     stays = states.filter(
         days.contains(states.check_in_date)
+        & (states.known_at >= day - ibis.interval(days=ON_THE_BOOKS.days))
         & (states.known_at < day_end)
         & (states.known_until.isnull() | (states.known_until >= day_end))
     )

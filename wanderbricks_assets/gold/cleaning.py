@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from wanderbricks_assets.contracts.contract import Column, Contract
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.lazy import Table, ibis
+from wanderbricks_assets.window import ON_THE_BOOKS
 
 REASON = "quarantine_reason"
 
@@ -17,6 +18,7 @@ def judged(name: str, rows: Table, known: Mapping[str, Table] | None = None) -> 
 
     `known` holds the tables that references are checked against, by name (those of the contract that are not in it are
     not checked). An event cannot refer to one that comes later: a day would be judged otherwise once more is known.
+    Nor to one of more than ON_THE_BOOKS before its day, which a run of that day does not look for.
     Keys are compared within the day of the row: a row delivered twice carries the same time, and looking for its twin
     in all of history would cost the history every day. A table without days is compared whole. A reference into an
     optional table that the source does not have says nothing against a row.
@@ -91,7 +93,9 @@ def _judge_reference(rows: Table, contract: Contract, column: Column, known: Map
     rows = rows.left_join(there, rows[column.name] == there._key)
     is_unknown = rows._since.isnull()
     if time_column:
-        is_unknown |= rows._since > rows[contract.time_column]
+        moment = rows[contract.time_column]
+        oldest = moment.date().cast("timestamp") - ibis.interval(days=ON_THE_BOOKS.days)
+        is_unknown |= (rows._since > moment) | (rows._since < oldest)
     if is_there is not None:
         is_unknown &= is_there
     reason = (rows[column.name].notnull() & is_unknown).ifelse(f"{column.name} is not in {name}", None)

@@ -122,6 +122,14 @@ def test_nights_are_sold_as_they_pass_and_only_while_the_booking_holds():
     assert sold == {"01-02": 0.0, "01-03": 1 / 30, "01-04": 2 / 30, "01-05": 0.0, "01-06": 0.0}
 
 
+def test_nights_booked_more_than_three_years_ahead_are_not_sold_whenever_the_range_begins():
+    stay = {"check_in": "2024-01-03", "check_out": "2024-01-06"}
+    booked = booking(1, "2021-01-03 10:00", **stay)
+    found = features("2024-01-02", "2024-01-06", bookings=[booked])
+    sold = of_property(found, "occupancy_30d")
+    assert sold == {"01-02": 0.0, "01-03": 1 / 30, "01-04": 0.0, "01-05": 0.0, "01-06": 0.0}
+
+
 def test_nights_leave_the_thirty_days_one_by_one():
     found = features("2024-02-01", "2024-02-15", bookings=[booking(1)])
     sold = {of: round(value * 30) for of, value in of_property(found, "occupancy_30d").items()}

@@ -278,6 +278,12 @@ def test_the_share_paid_counts_completed_payments_made_by_the_end_of_the_check_i
     assert (row["confirmed_booking_count"], row["payment_completion_rate"]) == (4, 0.25)
 
 
+def test_a_stay_booked_more_than_three_years_ahead_is_not_one_whenever_the_window_begins():
+    early = [booking(1, "2021-01-10 00:00"), booking(2, "2021-01-09 23:59")]
+    [stay] = stays(history_of(early, days=Window(at("2021-01-01"), JANUARY.end)))
+    assert stay["booking_count"] == 1
+
+
 def test_only_stays_of_the_window_are_given():
     history = history_of([booking(1), booking(2, check_in="2024-01-11"), booking(3, check_in="2024-01-09")])
     tenth = Window.of_days(day("2024-01-10"), day("2024-01-10"))

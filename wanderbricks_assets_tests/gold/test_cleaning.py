@@ -10,6 +10,7 @@ from wanderbricks_assets.contracts.gold import DIM_USER, QUARANTINE, QUARANTINE_
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.gold import dimensions
 from wanderbricks_assets.gold.cleaning import REASON, accepted, judged, rejected, rejected_without_day
+from wanderbricks_assets.window import ON_THE_BOOKS
 from wanderbricks_assets_tests.marketplace import (
     at,
     booking,
@@ -86,6 +87,15 @@ def test_an_update_cannot_belong_to_a_booking_made_after_it():
     rows = rejected("booking_updates", source_table("booking_updates", *updates), known)
     assert sorted(rows.row_key.to_pyarrow().to_pylist()) == ["1", "3"]
     assert set(rows.reason.to_pyarrow().to_pylist()) == {"booking_id is not in bookings"}
+
+
+def test_an_event_cannot_belong_to_a_booking_of_more_than_three_years_before_its_day():
+    """A run of that day alone would not look for it, and a range that begins earlier must say the same."""
+    known = {"bookings": source_table("bookings", booking(1, "2021-01-04 00:00"), booking(2, "2021-01-03 23:59"))}
+    updates = [update(number, number, "2024-01-04 10:00") for number in (1, 2)]
+    assert (at("2024-01-04") - at("2021-01-04")) == ON_THE_BOOKS
+    rows = rejected("booking_updates", source_table("booking_updates", *updates), known)
+    assert rows.row_key.to_pyarrow().to_pylist() == ["2"]
 
 
 def test_a_row_without_a_reference_is_not_an_unknown_one():
