@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -90,36 +90,35 @@ def measure(folder: Path) -> Mapping[tuple[str, int], Cost]:
     subprocess.run([str(word) for word in command], check=True, stdout=sys.stderr)
     costs: dict[tuple[str, int], Cost] = {}
 
-    def filled(years: int) -> None:
+    def filled(years: int, trained: Future[Path] | None = None) -> Path:
+        """Bring a home up to FILLED, and train; or take the versions of the home where that is done."""
         home, source, first = place = _place(folder, years)
         grow(whole, source, first, first, FILLED)
-        if years != TRAINED_ON:
-            home.mkdir()
-            shutil.copy(_place(folder, TRAINED_ON)[0] / "promoted.db", home / "mlflow.db")
+        if trained:
             _in_a_process(take_as_trained, place)
         _in_a_process(bring_up, place, FILLED)
-        if years == TRAINED_ON:
+        if trained:  # what is left are predictions, and what people act on
+            shutil.copy(trained.result(), home / "mlflow.db")
+            _in_a_process(bring_up, place, FILLED)
+        else:
             _in_a_process(promote_all, place)
-            shutil.copy(home / "mlflow.db", home / "promoted.db")
+        return Path(shutil.copy(home / "mlflow.db", home / "promoted.db"))
 
     def measured(years: int) -> None:
         for what, (since, until) in MOMENTS.items():
             grow(whole, _place(folder, years)[1], first_day(years), since, until)
             costs[what, years] = _in_a_process(bring_up, _place(folder, years), until)
 
-    def shorter() -> None:
-        for years in sorted(set(YEARS) - {max(YEARS)}, reverse=True):
-            if years != TRAINED_ON:
-                filled(years)
-            measured(years)
+    def after(trained: Future[Path], years: int) -> None:
+        filled(years, trained)
+        measured(years)
 
-    def longest() -> None:
-        filled(max(YEARS))
-        measured(max(YEARS))
-
-    filled(TRAINED_ON)
     with ThreadPoolExecutor(2) as pool:  # as many as there are cores: CPU is counted
-        for done in [pool.submit(shorter), pool.submit(longest)]:
+        trained = pool.submit(filled, TRAINED_ON)
+        others = [pool.submit(after, trained, years) for years in (max(YEARS), min(YEARS))]
+        trained.result()
+        pool.submit(measured, TRAINED_ON).result()
+        for done in others:
             done.result()
     return costs
 
