@@ -43,7 +43,7 @@ TRANSFORMS: Mapping[str, tuple[Callable[..., Table], tuple[str, ...]]] = {
     "engagement_features": (engagement_features, ("page_views", "clickstream", "bookings")),
 }
 BESIDE_SPARK = ("user_features",)  # property_features takes minutes there
-TIMES = 3
+TIMES = 2
 MOST_OF_SQL, LEAST_OF_SPARK = 2, 10
 
 

@@ -2,7 +2,7 @@
 
 The source of a home is laid side by side ten times, under other ids, in other places (`bench.scale`), and once. Each is
 built by a process of its own into a lake, as the steps of a first run do it, without Dagster and without checks: facts
-and features of all days, but what is made of page views of the last DAYS_OF_VIEWS.
+and features of all days, but of listings of the last DAYS_OF_LISTINGS, and what is made of page views of DAYS_OF_VIEWS.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import Window
 
 TIMES_AS_LARGE = 10
-DAYS_OF_VIEWS = 60  # as the whole must take minutes
+DAYS_OF_LISTINGS, DAYS_OF_VIEWS = 365, 30  # as the whole must take minutes
 MOST_TIMES, MOST_MEMORY = 12, 6  # GB
 LAID = (*TABLES, "users", "payments")
 
@@ -120,7 +120,7 @@ def _steps(lake: Lake, source: FilesSource, first: date, last: date) -> dict[str
                 read("property_images"),
                 days,
             ),
-            years,
+            _last(DAYS_OF_LISTINGS, last),
         ),
         "user_features": (lambda days: user_features(kept("dim_user"), kept("fact_booking_history"), days), years),
         "engagement_features": (partial(engagement_features, *clicked), views),

@@ -19,7 +19,7 @@ from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource
 from wanderbricks_assets.settings import Settings, read_settings
 
-TIMES = 7
+TIMES = 5
 STEPS = ("dim_destination", "dim_property", "dim_host")
 
 
