@@ -142,7 +142,7 @@ class RevenueForecaster(Model):
         return scores(forecasts(books, models))
 
     @classmethod
-    def _fitted_at(cls, books: Books, origins: list[int], seed: int) -> dict[int, Self]:
+    def _fitted_at(cls, books: Books, origins: list[int], seed: int) -> dict[int, RevenueForecaster]:
         boosters: dict[pd.Timestamp, object] = {}
         return fitted_at(books, training_rows(books), origins, lambda known: cls(seed)._fit_with(known, boosters))
 
