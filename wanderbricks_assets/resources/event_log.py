@@ -81,6 +81,23 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
             for event, id in newest.values():
                 self._store_asset_event(index, event, id)
 
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Store a row for each partition that a check is planned for, as the stock storage does, which serializes the
+        event for each of them and compiles a statement of all."""
+        planned = event.get_dagster_event().asset_check_planned_data
+        partitions = planned.partitions_subset.get_partition_keys() if planned.partitions_subset else [None]
+        row = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": _utc(event.timestamp),
+            "evaluation_event_storage_id": event_id,
+        }
+        with self.index_connection() as index:
+            index.execute(AssetCheckExecutionsTable.insert(), [{**row, "partition": key} for key in partitions])
+
 
 def settle_checks(instance: dg.DagsterInstance, run_id: str, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
     """Store what checks of one asset found in each partition, where Dagster has planned them for the run.
@@ -112,7 +129,7 @@ def settle_checks(instance: dg.DagsterInstance, run_id: str, evaluations: Sequen
             "of_partition": found.partition,
             "execution_status": _STATUS[found.passed].value,
             "evaluation_event": serialize_value(_entry(run_id, found, now)),
-            "evaluation_event_timestamp": datetime.fromtimestamp(now, UTC).replace(tzinfo=None),
+            "evaluation_event_timestamp": _utc(now),
             "evaluation_event_storage_id": latest_id,
             "materialization_event_storage_id": newest.get(found.partition),
         }
@@ -141,6 +158,10 @@ def forget_planned(
 
 
 _STATUS = {True: AssetCheckExecutionRecordStatus.SUCCEEDED, False: AssetCheckExecutionRecordStatus.FAILED}
+
+
+def _utc(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None)
 
 
 def _entry(run_id: str, found: dg.AssetCheckEvaluation, timestamp: float) -> EventLogEntry:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from dagster._core.instance import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 from wanderbricks_assets.resources.event_log import BatchingSqliteEventLogStorage, settle_checks
 from wanderbricks_assets_tests.postgres_server import postgres
@@ -135,6 +137,33 @@ def test_tags_of_batched_events_can_be_searched(written: tuple):
         tags = instance.event_log_storage.get_event_tags_for_asset(many_days.key)
         assert len(tags) == 60
         assert all("dagster/data_version" in found for found in tags)
+
+
+def test_what_is_planned_of_a_check_is_stored_as_the_stock_storage_does(tmp_path: Path):
+    @dg.asset_check(asset=many_days, partitions_def=PARTITIONS)
+    def never_begins():
+        return dg.AssetCheckResult(passed=True)
+
+    job = dg.Definitions(
+        [many_days], asset_checks=[never_begins], jobs=[dg.define_asset_job("daily", partitions_def=PARTITIONS)]
+    ).resolve_job_def("daily")
+    tags = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[9]}
+    unlike = {"id", "create_timestamp", "evaluation_event", "evaluation_event_timestamp"}  # tell the time, the event too
+    stored = {}
+    for batching in (True, False):
+        folder = tmp_path / f"{batching=}"
+        folder.mkdir()
+        with instance_in(folder, batching=batching) as instance:
+            run = instance.create_run_for_job(job, run_id="00000000-0000-0000-0000-000000000001", tags=tags)
+            with instance.event_log_storage.index_connection() as connection:
+                rows = connection.execute(sa.select(AssetCheckExecutionsTable)).mappings().all()
+            [event] = {row["evaluation_event"] for row in rows}
+            entry = dg.deserialize_value(event, dg.EventLogEntry)
+            assert entry.run_id == run.run_id
+            assert entry.dagster_event.asset_check_planned_data.asset_check_key == never_begins.check_key
+            stored[batching] = [{name: value for name, value in row.items() if name not in unlike} for row in rows]
+    assert stored[True] == stored[False]
+    assert [row["partition"] for row in stored[True]] == KEYS[:10]
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "postgres"])
