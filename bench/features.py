@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -161,12 +162,16 @@ def _beside_sql(one: Backfill) -> tuple[int, list[Cost], list[Cost]]:
     say(f"features: {one.name}, DuckDB and SQL by hand")
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        ours, by_hand = one.ours(), one.by_hand(connection)  # which is the first time of both
-        same_rows(one.name, ours, by_hand)
-        count = ours.num_rows
-        del ours, by_hand
-        costs = in_turn({"ours": one.ours, "by hand": lambda: one.by_hand(connection)}, TIMES)
-    return count, costs["ours"], costs["by hand"]
+        one.rows()  # what is loaded when first used
+        made: dict[str, pa.Table] = {}
+        cases = {"ours": one.ours, "by_hand": partial(one.by_hand, connection)}
+        costs = in_turn({name: partial(_keep, made, name, call) for name, call in cases.items()}, TIMES)
+    same_rows(one.name, **made)
+    return made["ours"].num_rows, costs["ours"], costs["by_hand"]
+
+
+def _keep(made: dict[str, pa.Table], name: str, call: Callable[[], pa.Table]) -> None:
+    made[name] = call()
 
 
 def _written(home: Path, name: str, engine_name: str) -> dict[str, tuple[float, float]]:

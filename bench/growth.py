@@ -2,37 +2,41 @@
 
 One marketplace is simulated for ten years; shorter histories are its last years, so what is new is the same in all. A
 history has the events of its years and the users that they tell of. The same versions serve in all, trained on three
-years. Counted are the seconds of a process that brings a home up to a moment, as `wanderbricks run` does.
+years. Counted are the seconds of a process that brings a home up to a moment, as `wanderbricks run` does. A week is
+its last day and the training that follows it.
 """
 
+import argparse
 import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
+from bench.measuring import cpu_used, in_process, markdown, say
 from wanderbricks_assets.contracts.source import SOURCE
+from wanderbricks_assets.home import enter, make_databases
 from wanderbricks_assets.resources.engine import duckdb_engine
-from wanderbricks_assets.settings import Settings
+from wanderbricks_assets.settings import read_settings
+from wanderbricks_assets.simulator import panel, simulate
 from wanderbricks_assets.window import midnight
 
 SCALE = 0.05
 YEARS = (1, 3, 10)
 TRAINED_ON = 3
 HOURLY_DAYS = 30
-# A Wednesday: the week that ended on Monday is trained, and no training is due on the next day.
-FILLED = midnight(date(2026, 11, 4))
-DAY = FILLED + timedelta(days=1)
-HOUR, WEEK = DAY + timedelta(hours=1), DAY + timedelta(days=7)
+# A Saturday: no training is due on the next day, and the week ends on the day after.
+FILLED = midnight(date(2026, 11, 7))
+DAY, WEEK = FILLED + timedelta(days=1), FILLED + timedelta(days=2)
+HOUR = DAY + timedelta(hours=1)
 MOMENTS = {"one more day": (FILLED, DAY), "one more hour": (DAY, HOUR), "one more week": (HOUR, WEEK)}
+AT_ONCE = {"one more week"}  # as it takes minutes; the others, one after another, have the machine to themselves
 MOST_SHOWN = 5
 # Of tables without days: users whom an event names or who registered since, prices that held then or later.
 AS_KNOWN = {
@@ -63,7 +67,8 @@ def table() -> str:
         costs = measure(Path(folder))
     one, some, most = YEARS
     histories = (f"{years} year{'s' * (years > 1)}" for years in YEARS)
-    rows = [("CPU s (time)", *histories, f"{most} to {one}", f"{most} to {some}")]
+    headings = ("CPU s (time)", *histories, f"{most} to {one}", f"{most} to {some}")
+    rows = []
     for what in MOMENTS:
         of = {years: costs[what, years] for years in YEARS}
         ratios = (f"{of[most].cpu / of[least].cpu:.2f}" for least in (one, some))
@@ -74,52 +79,46 @@ def table() -> str:
         seconds = [of_day[years].get(step, 0.0) for years in YEARS]
         ratios = (f"{seconds[-1] / least:.2f}" if least else "" for least in seconds[:2])
         rows.append((f"of the day: {step}", *(f"{each:.2f}" for each in seconds), *ratios))
-    return markdown(rows)
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    marks = ("---", *["---:"] * (len(rows[0]) - 1))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (rows[0], marks, *rows[1:]))
+    return markdown(headings, rows)
 
 
 def measure(folder: Path) -> Mapping[tuple[str, int], Cost]:
     """The cost of each of MOMENTS with each of YEARS behind it, of homes made in the folder."""
     whole = folder / "whole"
-    simulated = ("--start", first_day(max(YEARS)).date(), "--until", WEEK.isoformat(" "), "--scale", SCALE)
-    command = [sys.executable, "-m", "wanderbricks_assets.cli", "simulate", "--out", whole, *simulated]
-    subprocess.run([str(word) for word in command], check=True, stdout=sys.stderr)
-    costs: dict[tuple[str, int], Cost] = {}
+    say("growth: ten years are simulated")
+    in_process("bench.growth", "--simulate", whole)
 
-    def filled(years: int, trained: Future[Path] | None = None) -> Path:
-        """Bring a home up to FILLED, and train; or take the versions of the home where that is done."""
+    def filled(years: int, versions: Future[Path] | None = None) -> Path:
+        """Bring a home up to FILLED; its versions are those of another home, or it trains them. Returns where."""
+        say(f"growth: {years} years up to {FILLED:%Y-%m-%d}")
         home, source, first = place = _place(folder, years)
         grow(whole, source, first, first, FILLED)
-        if trained:
-            _in_a_process(take_as_trained, place)
-        _in_a_process(bring_up, place, FILLED)
-        if trained:  # what is left are predictions, and what people act on
-            shutil.copy(trained.result(), home / "mlflow.db")
-            _in_a_process(bring_up, place, FILLED)
+        if versions is None:
+            _brought_up(place, FILLED, "--promote-all")
         else:
-            _in_a_process(promote_all, place)
-        return Path(shutil.copy(home / "mlflow.db", home / "promoted.db"))
+            home.mkdir()
+            if not versions.done():  # meanwhile what needs no version
+                _brought_up(place, FILLED, "--take-as-trained")
+            shutil.copy(versions.result(), home / "mlflow.db")
+            _brought_up(place, FILLED, "--take-as-trained")
+        return Path(shutil.copy(home / "mlflow.db", home / "versions.db"))
 
-    def measured(years: int) -> None:
-        for what, (since, until) in MOMENTS.items():
-            grow(whole, _place(folder, years)[1], first_day(years), since, until)
-            costs[what, years] = _in_a_process(bring_up, _place(folder, years), until)
+    def measured(what: str, years: int) -> Cost:
+        say(f"growth: {years} years, {what}")
+        place, (since, until) = _place(folder, years), MOMENTS[what]
+        grow(whole, place[1], place[2], since, until)
+        return _brought_up(place, until)
 
-    def after(trained: Future[Path], years: int) -> None:
-        filled(years, trained)
-        measured(years)
-
-    with ThreadPoolExecutor(2) as pool:  # as many as there are cores: CPU is counted
-        trained = pool.submit(filled, TRAINED_ON)
-        others = [pool.submit(after, trained, years) for years in (max(YEARS), min(YEARS))]
-        trained.result()
-        pool.submit(measured, TRAINED_ON).result()
-        for done in others:
-            done.result()
+    costs: dict[tuple[str, int], Cost] = {}
+    with ThreadPoolExecutor(len(YEARS)) as pool:
+        versions = pool.submit(filled, TRAINED_ON)
+        longest = pool.submit(filled, max(YEARS), versions)
+        versions.result()  # before the shortest begins: there are two cores
+        pool.submit(filled, min(YEARS), versions).result()
+        longest.result()
+        for what in MOMENTS:
+            found = (pool.map if what in AT_ONCE else map)(partial(measured, what), YEARS)
+            costs |= {(what, years): cost for years, cost in zip(YEARS, found, strict=True)}
     return costs
 
 
@@ -157,22 +156,25 @@ def _place(folder: Path, years: int) -> tuple[Path, Path, datetime]:
     return folder / f"home{years}", folder / f"source{years}", first_day(years)
 
 
-def _in_a_process(what: Callable, place: tuple[Path, Path, datetime], until: datetime | None = None) -> Cost:
-    """Run a function of this module in a home, in a process of its own, as partitions begin where the home does."""
+def _brought_up(place: tuple[Path, Path, datetime], until: datetime, *options: str) -> Cost:
+    """Bring a home up in a process of its own; its partitions begin where its history does."""
     home, source, first = place
-    hourly_start = FILLED.date() - timedelta(days=HOURLY_DAYS)
-    settings = {"HOME": home, "SOURCE": source, "START": first.date(), "HOURLY_START": hourly_start}
-    environment = os.environ | {f"WANDERBRICKS_{name}": str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", "bench.growth", what.__name__, *([until.isoformat()] if until else [])]
+    settings = {"HOME": home, "SOURCE": source, "START": first.date()}
+    settings["HOURLY_START"] = FILLED.date() - timedelta(days=HOURLY_DAYS)
+    environment = {f"WANDERBRICKS_{name}": str(value) for name, value in settings.items()}
     begun = time.monotonic()
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    said = json.loads(done.stdout)
+    said = in_process("bench.growth", "--bring-up", until.isoformat(), *options, environment=environment)
     return Cost(said["cpu"], time.monotonic() - begun, said["steps"])
 
 
-def bring_up(moment: str) -> Mapping[str, float]:
+def simulate_all(folder: Path) -> None:
+    """Simulate the longest history, without the truth that is simulated beside it: that is half the time."""
+    panel.truth_of_day = lambda *_: {}
+    simulate(folder, WEEK, start=first_day(max(YEARS)), scale=SCALE)
+
+
+def bring_up(moment: datetime) -> Mapping[str, float]:
     """Materialize all that is missing at the moment; returns the CPU seconds of each step."""
-    settings = _entered()
     import dagster as dg
 
     from wanderbricks_assets.automation.alerts.sensor import tell
@@ -189,18 +191,17 @@ def bring_up(moment: str) -> Mapping[str, float]:
         last[0] = now
 
     with dg.DagsterInstance.get() as instance:
-        outcome = catch_up(defs, instance, datetime.fromisoformat(moment), note)
-        tell(instance, defs.get_repository_def(), settings, lambda alert: None)
+        outcome = catch_up(defs, instance, moment, note)
+        tell(instance, defs.get_repository_def(), read_settings(), lambda alert: None)
     if outcome.broken:
         raise RuntimeError(f"could not run: {outcome.broken}")
     resources = {name: defs.resources[name] for name in ("registry", "lake", "source")}
-    scoreboard_rows(**resources, floors=False, moment=datetime.fromisoformat(moment))
+    scoreboard_rows(**resources, floors=False, moment=moment)
     return steps
 
 
 def promote_all() -> None:
     """Let the newest version of each model serve, whatever its gates say: a marketplace so small passes few."""
-    _entered()
     from wanderbricks_assets.definitions import defs
     from wanderbricks_assets.targets import TARGETS
 
@@ -211,7 +212,6 @@ def promote_all() -> None:
 
 def take_as_trained() -> None:
     """Tell Dagster that the models of the newest week were trained, as the registry holds them."""
-    _entered()
     import dagster as dg
 
     from wanderbricks_assets.models.all import MODELS
@@ -222,26 +222,29 @@ def take_as_trained() -> None:
             instance.report_runless_asset_event(dg.AssetMaterialization(model, partition=ended(WEEKLY, FILLED)[-1]))
 
 
-def _entered() -> Settings:
-    from wanderbricks_assets.home import enter, make_databases
-    from wanderbricks_assets.settings import read_settings
-
-    settings = read_settings()
-    settings.home.mkdir(exist_ok=True)
-    enter(settings)
-    make_databases(settings)
-    return settings
-
-
 def main() -> None:
-    if len(sys.argv) == 1:
-        print(table())  # noqa: T201 (the result)
-        return
-    what, *arguments = sys.argv[1:]
-    done = {each.__name__: each for each in (bring_up, promote_all, take_as_trained)}[what](*arguments)
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    cpu = sum(one.ru_utime + one.ru_stime for one in used)
-    print(json.dumps({"cpu": cpu, "steps": done or {}}))  # noqa: T201
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--simulate", type=Path, metavar="FOLDER", help="only this")
+    parser.add_argument("--bring-up", type=datetime.fromisoformat, metavar="MOMENT", help="only this, costs as JSON")
+    parser.add_argument("--take-as-trained", action="store_true", help="before")
+    parser.add_argument("--promote-all", action="store_true", help="after")
+    given = parser.parse_args()
+    if given.simulate:
+        simulate_all(given.simulate)
+        print(json.dumps({}))  # noqa: T201 (the result)
+    elif given.bring_up:
+        settings = read_settings()
+        settings.home.mkdir(exist_ok=True)
+        enter(settings)
+        make_databases(settings)
+        if given.take_as_trained:
+            take_as_trained()
+        steps = bring_up(given.bring_up)
+        if given.promote_all:
+            promote_all()
+        print(json.dumps({"cpu": cpu_used(), "steps": steps}))  # noqa: T201
+    else:
+        print(table())  # noqa: T201
 
 
 if __name__ == "__main__":

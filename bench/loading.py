@@ -9,7 +9,7 @@ from functools import partial
 
 from bench.measuring import Spread, in_turn, markdown, ratio, say
 
-TIMES = 5
+TIMES = 3
 CASES = {
     "`import dagster`": "import dagster",
     "the definitions": "from wanderbricks_assets.definitions import defs",

@@ -54,12 +54,13 @@ def in_turn(cases: Mapping[str, Callable[[], object]], times: int) -> dict[str, 
 
 
 def cost_of(call: Callable[[], object]) -> Cost:
-    cpu, begun = _cpu(), time.perf_counter()
+    cpu, begun = cpu_used(), time.perf_counter()
     call()
-    return Cost(time.perf_counter() - begun, _cpu() - cpu)
+    return Cost(time.perf_counter() - begun, cpu_used() - cpu)
 
 
-def _cpu() -> float:
+def cpu_used() -> float:
+    """Seconds of CPU of this process and its ended children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 

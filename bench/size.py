@@ -2,7 +2,7 @@
 
 The source of a home is laid side by side ten times, under other ids, in other places (`bench.scale`), and once. Each is
 built by a process of its own into a lake, as the steps of a first run do it, without Dagster and without checks: facts
-and features of all days, but of listings of the last DAYS_OF_LISTINGS, and what is made of page views of DAYS_OF_VIEWS.
+of all days, features of the last DAYS_OF_FEATURES, and what is made of page views of DAYS_OF_VIEWS.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import Window
 
 TIMES_AS_LARGE = 10
-DAYS_OF_LISTINGS, DAYS_OF_VIEWS = 365, 30  # as the whole must take minutes
+DAYS_OF_FEATURES, DAYS_OF_VIEWS = 365, 30  # as the whole must take minutes
 MOST_TIMES, MOST_MEMORY = 12, 6  # GB
 LAID = (*TABLES, "users", "payments")
 
@@ -93,7 +93,7 @@ def build(folder: Path, first: date, last: date) -> dict:
 def _steps(lake: Lake, source: FilesSource, first: date, last: date) -> dict[str, Callable[[], int]]:
     """How each table is written, in the order of the graph; features piece by piece, as their assets are."""
     read, kept, years = source.read, lake.read, Window.of_days(first, last, opens=True)
-    views = _last(DAYS_OF_VIEWS, last)
+    views, features = _last(DAYS_OF_VIEWS, last), _last(DAYS_OF_FEATURES, last)
     clicked = [read(name, views.back(days=7)) for name in ("page_views", "clickstream", "bookings")]
     whole = {
         "dim_property": (lambda: dim_property(read("properties"), read("property_updates")), None),
@@ -120,9 +120,9 @@ def _steps(lake: Lake, source: FilesSource, first: date, last: date) -> dict[str
                 read("property_images"),
                 days,
             ),
-            _last(DAYS_OF_LISTINGS, last),
+            features,
         ),
-        "user_features": (lambda days: user_features(kept("dim_user"), kept("fact_booking_history"), days), years),
+        "user_features": (lambda days: user_features(kept("dim_user"), kept("fact_booking_history"), days), features),
         "engagement_features": (partial(engagement_features, *clicked), views),
     }
     replaced = {
