@@ -28,7 +28,7 @@ from wanderbricks_assets.features.engagement_features import engagement_features
 from wanderbricks_assets.features.property_features import property_features
 from wanderbricks_assets.features.user_features import user_features
 from wanderbricks_assets.lazy import Table
-from wanderbricks_assets.resources.engine import computed, engine, read_parquet
+from wanderbricks_assets.resources.engine import computed, read_parquet
 from wanderbricks_assets.resources.lake import Lake
 from wanderbricks_assets.resources.source import FilesSource, conform
 from wanderbricks_assets.resources.tables import lake_of
@@ -73,13 +73,6 @@ class Backfill:
 
     def ours(self) -> pa.Table:
         return computed(self.rows())
-
-    def throw_away(self) -> None:
-        """Compute the rows. Spark, where handing them over would cost much, keeps none."""
-        if engine().name == "duckdb":
-            self.ours()
-        else:
-            engine().rows(self.rows()).write.format("noop").mode("overwrite").save()
 
     def by_hand(self, connection: duckdb.DuckDBPyConnection) -> pa.Table:
         """The same from the SQL of `bench/sql`."""
@@ -145,11 +138,9 @@ def table(home: Path) -> str:
     for name in BESIDE_SPARK:
         costs = {engine: _written(home, name, engine) for engine in ("duckdb", "spark")}
         ours, spark = (costs[engine] for engine in ("duckdb", "spark"))
-        for what, part in (("written", "written"), ("computed only", "computed")):
-            times = spark[part][0] / ours[part][0]
-            bound = verdict(times, LEAST_OF_SPARK, is_least=True) if part == "written" else ""
-            cells = (f"{each[part][0]:.1f} / {each[part][1]:.1f}" for each in (ours, spark))
-            rows.append((f"{name}, {what}", *cells, f"{times:.1f}", bound))
+        times = spark["seconds"] / ours["seconds"]
+        cells = (f"{each['seconds']:.1f} / {each['cpu']:.1f}" for each in (ours, spark))
+        rows.append((name, *cells, f"{times:.1f}", verdict(times, LEAST_OF_SPARK, is_least=True)))
     written = markdown(("table", "DuckDB, s / CPU s", "Spark, s / CPU s", "times", "bound"), rows)
     return f"{computed_}\n\n{written}"
 
@@ -174,7 +165,7 @@ def _keep(made: dict[str, pa.Table], name: str, call: Callable[[], pa.Table]) ->
     made[name] = call()
 
 
-def _written(home: Path, name: str, engine_name: str) -> dict[str, tuple[float, float]]:
+def _written(home: Path, name: str, engine_name: str) -> dict[str, float]:
     """Seconds, and of CPU, on an engine, in a process and with a lake of its own."""
     say(f"features: {name}, written on {engine_name}")
     with tempfile.TemporaryDirectory() as folder:
@@ -182,15 +173,12 @@ def _written(home: Path, name: str, engine_name: str) -> dict[str, tuple[float, 
         return in_process("bench.features", home, "--backfill", name, environment=environment)
 
 
-def _backfill(home: Path, name: str) -> dict[str, tuple[float, float]]:
+def _backfill(home: Path, name: str) -> dict[str, float]:
     """The costs in this process, on its engine; Spark's session has begun, and its JVM is counted."""
     one, lake = backfills(home)[name], lake_of(read_settings())
-    costs = {}
-    for part, call in (("computed", one.throw_away), ("written", lambda: one.written(lake))):
-        cpu, begun = cpu_seconds(), time.monotonic()
-        call()
-        costs[part] = (time.monotonic() - begun, cpu_seconds() - cpu)
-    return costs
+    cpu, begun = cpu_seconds(), time.monotonic()
+    one.written(lake)
+    return {"seconds": time.monotonic() - begun, "cpu": cpu_seconds() - cpu}
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from wanderbricks_assets.settings import Settings
 from wanderbricks_assets.window import Window
 
 TIMES_AS_LARGE = 10
-DAYS_OF_FEATURES, DAYS_OF_VIEWS = 365, 30  # as the whole must take minutes
+DAYS_OF_FEATURES, DAYS_OF_VIEWS = 180, 14  # as the whole must take minutes
 MOST_TIMES, MOST_MEMORY = 12, 6  # GB
 LAID = (*TABLES, "users", "payments")
 

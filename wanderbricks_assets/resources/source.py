@@ -245,8 +245,12 @@ def _within_reach(value: "ibis.Value", column: Column, wanted: "dt.DataType") ->
     contract has a maximum, which it then breaks, and is null in other columns, those of ids: a cast would fail, and the
     whole table with it. An id that is no whole number is null, too: it would be rounded to that of another.
     """
+    is_id = column.maximum is None
     if value.type().is_string() and wanted.is_numeric():  # text of numbers, as `_check_type` has seen
-        value = value.cast("float64" if wanted.is_floating() else wanted)
+        text, value = value, value.cast("float64" if wanted.is_floating() else wanted)
+        if is_id and wanted.is_integer():
+            number = text.cast("float64")
+            value = (number == number.floor()).ifelse(value, ibis.null())
     found = value.type()
     if found.is_floating():
         value = value.isnan().ifelse(ibis.null(), value)
@@ -254,7 +258,7 @@ def _within_reach(value: "ibis.Value", column: Column, wanted: "dt.DataType") ->
         return value
     if found.is_floating() or (found.is_decimal() and wanted.is_integer()):
         value = value.cast("float64")  # shorter floats round the ends to what is beyond them, decimals cannot say them
-    most, is_id = _most(wanted), column.maximum is None
+    most = _most(wanted)
     fits = value.between(-most, most)
     if is_id and wanted.is_integer() and value.type().is_floating():
         fits &= value == value.floor()

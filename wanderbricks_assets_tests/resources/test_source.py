@@ -398,6 +398,14 @@ def test_an_id_that_is_no_whole_number_or_too_long_is_none_and_not_another_one(
     assert found is None
 
 
+def test_text_is_an_id_where_it_is_a_whole_number_however_long(tmp_path: Path):
+    texts = ["7", "7.0", "7.6", str(2**60 + 1)]
+    rows = arrow_of(SOURCE["page_views"], [view(number, "2024-01-01") for number in range(len(texts))])
+    write_with(tmp_path / "page_views.parquet", rows, {"user_id": pa.array(texts)})
+    found = source_of(tmp_path).read("page_views").order_by("view_id").to_pyarrow()["user_id"].to_pylist()
+    assert found == [7, 7, None, 2**60 + 1]
+
+
 def test_a_struct_that_has_none_of_the_fields_is_named(tmp_path: Path):
     rows = arrow_of(SOURCE["clickstream"], [{"event": "click", "timestamp": at("2024-01-01")}])
     write_with(tmp_path / "clickstream.parquet", rows, {"metadata": pa.array([{"other": 1}])})
