@@ -148,7 +148,12 @@ def test_what_is_planned_of_a_check_is_stored_as_the_stock_storage_does(tmp_path
         [many_days], asset_checks=[never_begins], jobs=[dg.define_asset_job("daily", partitions_def=PARTITIONS)]
     ).resolve_job_def("daily")
     tags = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[9]}
-    unlike = {"id", "create_timestamp", "evaluation_event", "evaluation_event_timestamp"}  # tell the time, the event too
+    unlike = {
+        "id",
+        "create_timestamp",
+        "evaluation_event",
+        "evaluation_event_timestamp",
+    }  # tell the time, the event too
     stored = {}
     for batching in (True, False):
         folder = tmp_path / f"{batching=}"
