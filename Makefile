@@ -20,7 +20,7 @@ lint: $(VENV)/ready-to-test
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# How fast it is, in some twenty minutes: `make bench > docs/performance.md` writes the page.
+# How fast it is, in under twenty minutes: `make bench > docs/performance.md` writes the page.
 bench: $(VENV)/ready-to-test
 	@$(BIN)/python -m bench
 

@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from bench.measuring import cpu_used, in_process, markdown, say
+from bench.measuring import cpu_used, in_process, markdown, say, verdict
 from wanderbricks_assets.contracts.source import SOURCE
 from wanderbricks_assets.home import enter, make_databases
 from wanderbricks_assets.resources.engine import duckdb_engine
@@ -35,7 +35,7 @@ FILLED = midnight(date(2026, 11, 7))
 DAY, WEEK = FILLED + timedelta(days=1), FILLED + timedelta(days=2)
 HOUR = DAY + timedelta(hours=1)
 MOMENTS = {"one more day": (FILLED, DAY), "one more hour": (DAY, HOUR), "one more week": (HOUR, WEEK)}
-MOST_SHOWN = 5
+MOST_GROWTH, MOST_SHOWN = 1.2, 5
 # Of tables without days: users whom an event names or who registered since, prices that held then or later.
 AS_KNOWN = {
     "users": """
@@ -65,18 +65,19 @@ def table() -> str:
         costs = measure(Path(folder))
     one, some, most = YEARS
     histories = (f"{years} year{'s' * (years > 1)}" for years in YEARS)
-    headings = ("CPU s (time)", *histories, f"{most} to {one}", f"{most} to {some}")
+    headings = ("CPU s (time)", *histories, f"{most} to {one}", "bound", f"{most} to {some}")
     rows = []
     for what in MOMENTS:
         of = {years: costs[what, years] for years in YEARS}
-        ratios = (f"{of[most].cpu / of[least].cpu:.2f}" for least in (one, some))
+        to_one, to_some = (of[most].cpu / of[least].cpu for least in (one, some))
+        ratios = (f"{to_one:.2f}", verdict(to_one, MOST_GROWTH), f"{to_some:.2f}")
         rows.append((what, *(f"{cost.cpu:.1f} ({cost.wall:.0f})" for cost in of.values()), *ratios))
     of_day = {years: costs["one more day", years].steps for years in YEARS}
     growth = {step: seconds - of_day[one].get(step, 0.0) for step, seconds in of_day[most].items()}
     for step in sorted(growth, key=growth.__getitem__, reverse=True)[:MOST_SHOWN]:
         seconds = [of_day[years].get(step, 0.0) for years in YEARS]
-        ratios = (f"{seconds[-1] / least:.2f}" if least else "" for least in seconds[:2])
-        rows.append((f"of the day: {step}", *(f"{each:.2f}" for each in seconds), *ratios))
+        to_one, to_some = (f"{seconds[-1] / least:.2f}" if least else "" for least in seconds[:2])
+        rows.append((f"of the day: {step}", *(f"{each:.2f}" for each in seconds), to_one, "", to_some))
     return markdown(headings, rows)
 
 
